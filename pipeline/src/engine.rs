@@ -1,0 +1,493 @@
+//! Decides what happens to each input: the state machine of one partition (law 1).
+//!
+//! `apply` takes one fact and leaves its effects; `close_some` looks at the members for whom a closed day has something
+//! due; `stage` writes down what changed. Reading bytes, committing and starting again after a crash are the worker's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::cache::{Cache, Load};
+use crate::calendar::{CivilDate, Instant};
+use crate::codec::{Reader, Writer};
+use crate::day::DayScratch;
+use crate::due::Due;
+use crate::fact::{MemberChange, Upload};
+use crate::ledger::{DailyTotal, Entry, Notice};
+use crate::programme::Programme;
+use crate::rejection::{Rejection, RejectionReason};
+use crate::rules::Entitlement;
+use crate::settle::{Running, Settlement};
+use crate::state::{Change, Fault, GLOBAL_KEY, ID_BYTES_MAX, MemberKey, PROGRAMME_PREFIX, Store, What, programme_key};
+use crate::upload::UploadScratch;
+
+/// One fact for the core.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// Raw step samples.
+    Upload(Upload<'a>),
+    /// Enrolment, or a change of it.
+    Member(MemberChange<'a>),
+    /// A civil day is over: everything that arrived by its end has been applied (design, section 3).
+    DayClosed(CivilDate),
+    /// A programme version is published; `source` is its text, which is kept to restart from.
+    Programme {
+        /// The version.
+        programme: Arc<Programme>,
+        /// The text that it was read from.
+        source: &'a str,
+    },
+}
+
+/// What became of a record (law 5): each has exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// It counts.
+    Accepted,
+    /// It was known already.
+    Duplicate,
+    /// It is refused, as a whole; the reason is among the effects.
+    Rejected,
+    /// It waits for the enrolment of its member.
+    Parked,
+}
+
+/// What became of the samples of the uploads (law 5): `read` is the sum of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SampleCounts {
+    /// Samples of parsed uploads.
+    pub read: u64,
+    /// Told something new.
+    pub accepted: u64,
+    /// Refused, alone or with their upload.
+    pub rejected: u64,
+    /// Known, or older than what is known.
+    pub duplicate: u64,
+    /// Wait with their upload.
+    pub parked: u64,
+}
+
+/// A parked fact that need not wait any longer. The worker applies or refuses the original.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// What the worker gave when the fact was parked.
+    pub original: Vec<u8>,
+    /// Whether the member was enrolled in time; if not, it is refused as UNKNOWN_MEMBER.
+    pub is_enrolled: bool,
+}
+
+/// What the core decided. The worker writes it out in one transaction with the state's changes.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// To post.
+    pub entries: Vec<Entry>,
+    /// Revised.
+    pub daily_totals: Vec<DailyTotal>,
+    /// Of the record just applied.
+    pub rejections: Vec<Rejection>,
+    /// To tell.
+    pub notices: Vec<Notice>,
+    /// To apply next, before any other input.
+    pub released: Vec<Released>,
+    /// Of the uploads applied since these effects were cleared.
+    pub samples: SampleCounts,
+}
+
+/// The state machine of one partition.
+#[derive(Debug, Default)]
+pub struct Engine {
+    programmes: HashMap<Arc<str>, Running>,
+    adopted: u32,
+    new_programmes: Vec<(u32, String)>,
+    cache: Cache,
+    due: Due,
+    global: Global,
+    scratch: Scratch,
+}
+
+/// The partition's own state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Global {
+    /// The last day that is over.
+    closed: Option<CivilDate>,
+    /// The day that is being closed and the member looked at last.
+    closing: Option<(CivilDate, Option<MemberKey>)>,
+    is_changed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Scratch {
+    key: Vec<u8>,
+    entitlements: Vec<Entitlement>,
+    day: DayScratch,
+    upload: UploadScratch,
+}
+
+impl Engine {
+    /// The engine as it was committed. `parse` reads the programme versions' texts.
+    pub fn restore(store: &dyn Store, parse: &mut dyn FnMut(&str) -> Result<Programme, Fault>) -> Result<Engine, Fault> {
+        let mut engine = Engine { due: Due::restore(store)?, ..Engine::default() };
+        if let Some(bytes) = store.get(GLOBAL_KEY)? {
+            engine.global = Global::decode(&bytes)?;
+        }
+        store.scan(PROGRAMME_PREFIX, &mut |_, source| {
+            let source = std::str::from_utf8(source).map_err(|error| Fault(Box::new(error)))?;
+            engine.adopt(&Arc::new(parse(source)?));
+            engine.adopted += 1;
+            Ok(())
+        })?;
+        Ok(engine)
+    }
+
+    /// The last day that is over.
+    pub fn closed(&self) -> Option<CivilDate> {
+        self.global.closed
+    }
+
+    /// The first day whose close has something due.
+    pub fn first_due(&self) -> Option<CivilDate> {
+        self.due.first()
+    }
+
+    /// Applies one input. `original` is kept while the fact is parked. After `DayClosed`, call [`Engine::close_some`]
+    /// until it is done, before any other input.
+    pub fn apply(&mut self, input: &Input<'_>, original: &[u8], store: &dyn Store, effects: &mut Effects) -> Result<Disposition, Fault> {
+        match input {
+            Input::Upload(upload) => {
+                effects.samples.read += upload.samples.len() as u64;
+                let disposition = self.apply_upload(upload, original, store, effects)?;
+                let samples = upload.samples.len() as u64;
+                match disposition {
+                    Disposition::Parked => effects.samples.parked += samples,
+                    Disposition::Rejected => effects.samples.rejected += samples,
+                    Disposition::Accepted | Disposition::Duplicate => {}
+                }
+                Ok(disposition)
+            }
+            Input::Member(change) => self.apply_member(change, original, store, effects),
+            Input::DayClosed(date) => Ok(self.begin_close(*date)),
+            Input::Programme { programme, source } => {
+                if !self.adopt(programme) {
+                    return Ok(Disposition::Duplicate);
+                }
+                self.new_programmes.push((self.adopted, (*source).to_owned()));
+                self.adopted += 1;
+                Ok(Disposition::Accepted)
+            }
+        }
+    }
+
+    fn adopt(&mut self, programme: &Arc<Programme>) -> bool {
+        let running = self.programmes.entry(Arc::clone(&programme.id));
+        running.or_insert_with(|| Running::new(Arc::clone(&programme.id))).adopt(programme)
+    }
+
+    fn apply_upload(
+        &mut self,
+        upload: &Upload<'_>,
+        original: &[u8],
+        store: &dyn Store,
+        effects: &mut Effects,
+    ) -> Result<Disposition, Fault> {
+        let Some(running) = find_programme(&self.programmes, upload.programme, upload.member, effects) else {
+            return Ok(Disposition::Rejected);
+        };
+        MemberKey::write(&mut self.scratch.key, upload.programme, upload.member);
+        let arrived_on = upload.received_at.civil_date();
+        let version = Arc::clone(running.versions.on(arrived_on));
+        if let Some(rejection) = crate::intake::refuse_upload(upload, &version) {
+            effects.rejections.push(rejection);
+            return Ok(Disposition::Rejected);
+        }
+        let member = self.cache.member(&self.scratch.key, store)?;
+        match standing(member, upload.received_at, &version) {
+            Standing::Enrolled => {}
+            Standing::EnrolledTooLate => {
+                effects.rejections.push(unknown_member(upload.member, &version));
+                return Ok(Disposition::Rejected);
+            }
+            Standing::Unknown => {
+                return self.park(upload.received_at, &version, original, store, effects);
+            }
+        }
+        let mut load = Load { store, sweep: self.cache.sweep(), months: 0, days: 0 };
+        let key = &self.scratch.key[..];
+        let member = self.cache.member(key, store)?;
+        let outcome = self.scratch.upload.apply(key, member, running, upload, &mut load, &mut self.scratch.day, effects)?;
+        if !outcome.is_new {
+            self.cache.count_load(load.months, load.days);
+            self.cache.note_change(key);
+            return Ok(Disposition::Duplicate);
+        }
+        let may_move_freeze = member.summary.value.frozen.is_none_or(|frozen| arrived_on <= frozen.on);
+        if running.has_rules_over_days && may_move_freeze && outcome.is_late_for(self.global.closed) {
+            member.summary.change().has_late_facts = true;
+        }
+        let mut settlement = Settlement { running, effects, entitlements: &mut self.scratch.entitlements };
+        self.scratch.upload.settle_on_arrival(key, member, upload, &mut settlement, &mut load)?;
+        if running.has_delayed_rules {
+            self.due.add(self.global.first_open(arrived_on), key);
+        }
+        self.cache.count_load(load.months, load.days);
+        self.cache.note_change(key);
+        Ok(Disposition::Accepted)
+    }
+
+    fn apply_member(
+        &mut self,
+        change: &MemberChange<'_>,
+        original: &[u8],
+        store: &dyn Store,
+        effects: &mut Effects,
+    ) -> Result<Disposition, Fault> {
+        let Some(running) = find_programme(&self.programmes, change.programme, change.member, effects) else {
+            return Ok(Disposition::Rejected);
+        };
+        MemberKey::write(&mut self.scratch.key, change.programme, change.member);
+        let key = &self.scratch.key[..];
+        let version = Arc::clone(running.versions.on(change.effective_on));
+        let member = self.cache.member(key, store)?;
+        let outcome = crate::enrolment::apply(member, change, &version, effects);
+        match outcome {
+            crate::enrolment::Outcome::Rejected => return Ok(Disposition::Rejected),
+            crate::enrolment::Outcome::Duplicate => return Ok(Disposition::Duplicate),
+            crate::enrolment::Outcome::NotEnrolled => {
+                return self.park(change.received_at, &version, original, store, effects);
+            }
+            crate::enrolment::Outcome::Accepted => {}
+        }
+        let mut load = Load { store, sweep: self.cache.sweep(), months: 0, days: 0 };
+        let member = self.cache.member(key, store)?;
+        member.load_months(key, &mut load)?;
+        let mut settlement = Settlement { running, effects, entitlements: &mut self.scratch.entitlements };
+        crate::enrolment::settle(member, &mut settlement);
+        if running.has_delayed_rules {
+            self.due.add(self.global.first_open(change.received_at.civil_date()), key);
+        }
+        if member.summary.value.parked > 0 {
+            release(key, member, &version, None, store, effects)?;
+        }
+        self.cache.count_load(load.months, load.days);
+        self.cache.note_change(key);
+        Ok(Disposition::Accepted)
+    }
+
+    /// Keeps a fact until its member enrols or it is too late.
+    fn park(
+        &mut self,
+        received_at: Instant,
+        version: &Programme,
+        original: &[u8],
+        store: &dyn Store,
+        effects: &mut Effects,
+    ) -> Result<Disposition, Fault> {
+        let key = &self.scratch.key[..];
+        let until = received_at.civil_date().plus_days(version.park_days_max as i32);
+        if self.global.closed.is_some_and(|closed| until <= closed) {
+            effects.rejections.push(unknown_member(MemberKey::from_bytes(key).ids().1, version));
+            return Ok(Disposition::Rejected);
+        }
+        let member = self.cache.member(key, store)?;
+        let summary = member.summary.change();
+        summary.parked += 1;
+        let mut value = Vec::with_capacity(original.len() + 16);
+        let mut w = Writer::begin(&mut value);
+        w.instant(received_at);
+        w.bytes(original);
+        member.new_parked.push((What::Parked(summary.parked), Some(value)));
+        self.due.add(until, key);
+        self.cache.note_change(key);
+        Ok(Disposition::Parked)
+    }
+
+    fn begin_close(&mut self, date: CivilDate) -> Disposition {
+        if self.global.closed.is_some_and(|closed| date <= closed) {
+            return Disposition::Duplicate;
+        }
+        self.global.closing = Some((date, None));
+        self.global.is_changed = true;
+        Disposition::Accepted
+    }
+
+    /// Whether a day is being closed: no other input may be applied until it is done.
+    pub fn is_closing(&self) -> bool {
+        self.global.closing.is_some()
+    }
+
+    /// Looks at up to `members_max` members for whom the close has something due. `true` once the day is closed.
+    ///
+    /// Bounded, so that a transaction stays small however many members there are; the place reached is part of the state.
+    pub fn close_some(&mut self, members_max: usize, store: &dyn Store, effects: &mut Effects) -> Result<bool, Fault> {
+        let Some((date, mut after)) = self.global.closing.take() else { return Ok(true) };
+        self.global.is_changed = true;
+        for _ in 0..members_max {
+            // A close that was skipped is made up for here: its members are due on an earlier date.
+            let Some(due_on) = self.due.first().filter(|&due_on| due_on <= date) else {
+                self.global.closed = Some(date);
+                return Ok(true);
+            };
+            match self.due.next(due_on, after.as_ref()) {
+                Some(key) => {
+                    self.close_member(&key, date, store, effects)?;
+                    after = Some(key);
+                }
+                None => {
+                    self.due.forget(due_on);
+                    after = None;
+                }
+            }
+        }
+        self.global.closing = Some((date, after));
+        Ok(false)
+    }
+
+    fn close_member(&mut self, key: &MemberKey, date: CivilDate, store: &dyn Store, effects: &mut Effects) -> Result<(), Fault> {
+        let (programme, _) = key.ids();
+        let Some(running) = self.programmes.get(programme) else { return Ok(()) };
+        let member = self.cache.member(key.bytes(), store)?;
+        if member.summary.value.parked > 0 {
+            release(key.bytes(), member, running.versions.on(date), Some(date), store, effects)?;
+        }
+        let mut load = Load { store, sweep: self.cache.sweep(), months: 0, days: 0 };
+        let member = self.cache.member(key.bytes(), store)?;
+        member.load_months(key.bytes(), &mut load)?;
+        let mut settlement = Settlement { running, effects, entitlements: &mut self.scratch.entitlements };
+        let freeze_due_before = member.summary.value.freeze_due_on;
+        settlement.close(member, date);
+        if let Some(due_on) = member.summary.value.freeze_due_on.filter(|_| member.summary.value.freeze_due_on != freeze_due_before) {
+            self.due.add(due_on.max(date.plus_days(1)), key.bytes());
+        }
+        self.cache.count_load(load.months, load.days);
+        self.cache.note_change(key.bytes());
+        Ok(())
+    }
+
+    /// Writes down everything that changed since the last call.
+    pub fn stage(&mut self, changes: &mut Vec<Change>) {
+        for (number, source) in self.new_programmes.drain(..) {
+            changes.push(Change { key: programme_key(number), value: Some(source.into_bytes()) });
+        }
+        self.cache.stage(changes);
+        self.due.stage(changes);
+        if std::mem::take(&mut self.global.is_changed) {
+            let mut value = Vec::new();
+            self.global.encode(&mut value);
+            changes.push(Change { key: GLOBAL_KEY.to_vec(), value: Some(value) });
+        }
+    }
+
+    /// Keeps the memory in bounds. Only after what was staged has been committed.
+    pub fn trim(&mut self, memory_bytes_max: usize) {
+        self.cache.trim(memory_bytes_max);
+    }
+}
+
+/// The programme of a record; refuses the record if there is none or its ids are too long.
+fn find_programme<'p>(
+    programmes: &'p HashMap<Arc<str>, Running>,
+    programme: &str,
+    member: &str,
+    effects: &mut Effects,
+) -> Option<&'p Running> {
+    let refuse = |reason, detail| Rejection { reason, sample: None, activity_date: None, detail };
+    if member.is_empty() || member.len() > ID_BYTES_MAX || programme.len() > ID_BYTES_MAX {
+        let detail = format!("programme and member ids have 1 to {ID_BYTES_MAX} bytes");
+        effects.rejections.push(refuse(RejectionReason::Malformed, detail));
+        return None;
+    }
+    let found = programmes.get(programme);
+    if found.is_none() {
+        let detail = format!("no programme {programme:?} has been published");
+        effects.rejections.push(refuse(RejectionReason::UnknownProgramme, detail));
+    }
+    found
+}
+
+enum Standing {
+    Enrolled,
+    EnrolledTooLate,
+    Unknown,
+}
+
+/// Whether the member is enrolled in time for a fact received then.
+fn standing(member: &crate::member::Member, received_at: Instant, version: &Programme) -> Standing {
+    match member.summary.value.first(crate::fact::MemberOperation::Enrol) {
+        None => Standing::Unknown,
+        Some(enrolled) if is_in_time(enrolled.received_at, received_at, version) => Standing::Enrolled,
+        Some(_) => Standing::EnrolledTooLate,
+    }
+}
+
+fn is_in_time(enrolled_at: Instant, received_at: Instant, version: &Programme) -> bool {
+    enrolled_at.civil_date() <= received_at.civil_date().plus_days(version.park_days_max as i32)
+}
+
+fn unknown_member(member: &str, version: &Programme) -> Rejection {
+    Rejection {
+        reason: RejectionReason::UnknownMember,
+        sample: None,
+        activity_date: None,
+        detail: format!("{member:?} was not enrolled in {} within {} days", version.id, version.park_days_max),
+    }
+}
+
+/// Releases a member's parked facts: all that the enrolment came in time for; and, at a close, those whose time is up.
+fn release(
+    key: &[u8],
+    member: &mut crate::member::Member,
+    version: &Programme,
+    closed: Option<CivilDate>,
+    store: &dyn Store,
+    effects: &mut Effects,
+) -> Result<(), Fault> {
+    let key = MemberKey::from_bytes(key);
+    let enrolled_at = member.summary.value.first(crate::fact::MemberOperation::Enrol).map(|fact| fact.received_at);
+    let mut parked: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    store.scan(&key.parked_prefix(), &mut |place, value| {
+        parked.push((place.to_vec(), value.to_vec()));
+        Ok(())
+    })?;
+    // Those parked or released since the last commit are not, or still, in the store.
+    for (what, value) in &member.new_parked {
+        let place = key.value(*what);
+        parked.retain(|(known, _)| *known != place);
+        parked.extend(value.clone().map(|value| (place, value)));
+    }
+    for (place, value) in parked {
+        let mut r = Reader::begin(&value)?;
+        let received_at = r.instant()?;
+        let until = received_at.civil_date().plus_days(version.park_days_max as i32);
+        let is_enrolled = enrolled_at.is_some_and(|enrolled_at| is_in_time(enrolled_at, received_at, version));
+        if is_enrolled || enrolled_at.is_some() || closed.is_some_and(|closed| until <= closed) {
+            effects.released.push(Released { original: r.bytes()?.to_vec(), is_enrolled });
+            let number = place.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+            member.new_parked.retain(|(what, _)| *what != What::Parked(number));
+            member.new_parked.push((What::Parked(number), None));
+        }
+    }
+    Ok(())
+}
+
+impl Global {
+    /// The first close that can still take up what arrived on a date.
+    fn first_open(&self, arrived_on: CivilDate) -> CivilDate {
+        let closed = self.closing.as_ref().map(|&(date, _)| date).or(self.closed);
+        closed.map_or(arrived_on, |closed| arrived_on.max(closed.plus_days(1)))
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut w = Writer::begin(out);
+        w.option(self.closed, Writer::date);
+        w.option(self.closing.as_ref(), |w, (date, after)| {
+            w.date(*date);
+            w.option(after.as_ref(), |w, key| w.bytes(key.bytes()));
+        });
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Global, Fault> {
+        let mut r = Reader::begin(bytes)?;
+        let closed = r.option(Reader::date)?;
+        let closing = r.option(|r| Ok((r.date()?, r.option(|r| r.bytes().map(MemberKey::from_bytes))?)))?;
+        r.end()?;
+        Ok(Global { closed, closing, is_changed: false })
+    }
+}

@@ -1,0 +1,469 @@
+//! Decides what an upload changes: which days it reports on, what they come to, what posts at once.
+//!
+//! A sample with an id may come again with other times, so all days that ever held a report of an id know all its
+//! reports: on the days where the sample is not, as deletions. That makes the newest report win wherever it lies.
+
+use std::sync::Arc;
+
+use crate::cache::Load;
+use crate::calendar::{CivilDate, Instant};
+use crate::day::{DayScratch, Kind, Reported, SourceIndex, Statement};
+use crate::engine::Effects;
+use crate::fact::{Channel, DeviceKind, Operation, Recording, Sample, Source, Upload};
+use crate::hash::Hash64;
+use crate::intake::{self, Pieces};
+use crate::ledger::{DailyTotal, SourceName, SourceSteps};
+use crate::member::{DayLine, EarlyDeletion, Member, bit};
+use crate::quantity::Steps;
+use crate::rejection::Rejection;
+use crate::settle::{Running, Settlement};
+use crate::state::Fault;
+
+/// Buffers of [`UploadScratch::apply`], reused from upload to upload.
+#[derive(Debug, Default)]
+pub struct UploadScratch {
+    placed: Vec<Placed>,
+    /// What became of each sample.
+    fates: Vec<Fate>,
+    /// Days on which something is said, and whether it was new.
+    touched: Vec<(CivilDate, bool)>,
+    known: Vec<(CivilDate, u32)>,
+    kinds: Vec<DeviceKind>,
+    has_new_refusal: bool,
+}
+
+/// A statement and the day that it is about.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    date: CivilDate,
+    sample: u32,
+    statement: Statement,
+}
+
+/// What became of a sample; the greatest of its pieces' fates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Duplicate,
+    Accepted,
+    Rejected,
+}
+
+/// What an upload did.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Whether it told anything that was not known.
+    pub is_new: bool,
+    arrived_on: CivilDate,
+}
+
+impl Outcome {
+    /// Whether its arrival date was closed already.
+    pub fn is_late_for(&self, closed: Option<CivilDate>) -> bool {
+        closed.is_some_and(|closed| self.arrived_on <= closed)
+    }
+}
+
+/// The upload, its member and what they need, passed along together.
+struct Work<'w, 'l, 's> {
+    key: &'w [u8],
+    member: &'w mut Member,
+    running: &'w Running,
+    upload: &'w Upload<'w>,
+    source: SourceIndex,
+    load: &'w mut Load<'l>,
+    effects: &'s mut Effects,
+}
+
+impl UploadScratch {
+    /// Applies an upload of an enrolled member.
+    #[expect(clippy::too_many_arguments, reason = "each is another part of the engine, borrowed apart")]
+    pub fn apply(
+        &mut self,
+        key: &[u8],
+        member: &mut Member,
+        running: &Running,
+        upload: &Upload<'_>,
+        load: &mut Load<'_>,
+        days: &mut DayScratch,
+        effects: &mut Effects,
+    ) -> Result<Outcome, Fault> {
+        self.placed.clear();
+        self.touched.clear();
+        self.fates.clear();
+        self.fates.resize(upload.samples.len(), Fate::Duplicate);
+        self.has_new_refusal = false;
+        let source = source_index(member, &upload.source);
+        let mut work = Work { key, member, running, upload, source, load, effects };
+        let is_new_attendance = note_attendance(&mut work)?;
+        let mut programme = running.versions.on(upload.received_at.civil_date());
+        let mut of_date = upload.received_at.civil_date();
+        for (index, sample) in upload.samples.iter().enumerate() {
+            let index = index as u32; // A record has at most 1 MiB.
+            // The version is that of the activity date; nearly always it is that of the sample before.
+            if let Some(date) = date_of(sample).filter(|&date| date != of_date) {
+                programme = running.versions.on(date);
+                of_date = date;
+            }
+            match intake::pieces(index, sample, programme) {
+                Ok(pieces) => self.place(&mut work, index, sample, pieces)?,
+                Err(rejection) => self.refuse(&mut work, sample, rejection)?,
+            }
+        }
+        self.flush(&mut work)?;
+        self.total(&mut work, days)?;
+        for fate in &self.fates {
+            match fate {
+                Fate::Duplicate => work.effects.samples.duplicate += 1,
+                Fate::Accepted => work.effects.samples.accepted += 1,
+                Fate::Rejected => work.effects.samples.rejected += 1,
+            }
+        }
+        let is_new = is_new_attendance || self.has_new_refusal || self.touched.iter().any(|&(_, is_new)| is_new);
+        Ok(Outcome { is_new, arrived_on: upload.received_at.civil_date() })
+    }
+
+    /// Places the pieces of a sample on their days.
+    fn place(&mut self, work: &mut Work<'_, '_, '_>, index: u32, sample: &Sample<'_>, pieces: Pieces) -> Result<(), Fault> {
+        let mut accepted: Pieces = [None, None];
+        for (slot, piece) in accepted.iter_mut().zip(pieces) {
+            let Some(piece) = piece else { continue };
+            match intake::refuse_piece(index, piece.date, work.upload, work.running.versions.on(piece.date)) {
+                None => *slot = Some(piece),
+                Some(rejection) => self.refuse(work, sample, rejection)?,
+            }
+        }
+        if !sample.id.is_empty() {
+            return self.place_with_id(work, index, sample, accepted);
+        }
+        for piece in accepted.into_iter().flatten() {
+            let statement = Statement {
+                kind: piece.kind,
+                start: piece.start,
+                end: piece.end,
+                steps: piece.steps,
+                ..statement(work.source, sample, 0)
+            };
+            self.placed.push(Placed { date: piece.date, sample: index, statement });
+        }
+        Ok(())
+    }
+
+    /// Places a sample that has an id, on its days and, as a deletion, on the days where it was before.
+    fn place_with_id(&mut self, work: &mut Work<'_, '_, '_>, index: u32, sample: &Sample<'_>, pieces: Pieces) -> Result<(), Fault> {
+        work.member.load_ids(work.key, work.load)?;
+        let id = Hash64::of_id(sample.id);
+        let before = work.member.days_of_id(work.source, id);
+        let is_deletion = sample.operation == Operation::Delete;
+        if pieces.iter().all(Option::is_none) && !(is_deletion && date_of(sample).is_none()) {
+            return Ok(()); // Refused on every day.
+        }
+        if before.is_empty() && pieces.iter().all(Option::is_none) {
+            return self.delete_early(work, index, sample, id);
+        }
+        for piece in pieces.iter().flatten().filter(|piece| !before.contains(&piece.date)) {
+            self.flush(work)?;
+            self.import(work, piece.date, id, before.first().copied())?;
+            work.member.index_id(work.source, id, piece.date);
+        }
+        work.member.summary.value.early_deletions.retain(|early| (early.source, early.id) != (work.source, id));
+        // A deletion by id is of whatever has the id, entered by hand or not.
+        let spaces: &[bool] = if is_deletion { &[false, true] } else { &[sample.recording == Recording::Manual] };
+        for &is_manual in spaces {
+            let statement = Statement { is_manual, ..statement(work.source, sample, id) };
+            for piece in pieces.iter().flatten() {
+                let (kind, start, end, steps) = (piece.kind, piece.start, piece.end, piece.steps);
+                let statement = Statement { kind, start, end, steps, ..statement };
+                self.placed.push(Placed { date: piece.date, sample: index, statement });
+            }
+            for &date in before.iter().filter(|&&date| pieces.iter().flatten().all(|piece| piece.date != date)) {
+                let refused = intake::refuse_piece(index, date, work.upload, work.running.versions.on(date));
+                match refused.filter(|_| date_of(sample).is_none()) {
+                    Some(rejection) if !is_manual => self.refuse(work, sample, rejection)?,
+                    Some(_) => {}
+                    None => self.placed.push(Placed { date, sample: index, statement: as_deletion(statement) }),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a deletion of a sample that has not come.
+    fn delete_early(&mut self, work: &mut Work<'_, '_, '_>, index: u32, sample: &Sample<'_>, id: u64) -> Result<(), Fault> {
+        let arrived_on = work.upload.received_at.civil_date();
+        let season = work.running.versions.on(arrived_on).season;
+        if season.is_some_and(|season| arrived_on > season.arrival_ends_on) {
+            let refused = intake::refuse_piece(index, arrived_on, work.upload, work.running.versions.on(arrived_on));
+            return refused.map_or(Ok(()), |rejection| self.refuse(work, sample, rejection));
+        }
+        let statement = statement(work.source, sample, id);
+        let early = EarlyDeletion {
+            source: work.source,
+            id,
+            version: statement.version,
+            modified_at: statement.modified_at,
+            received_at: work.upload.received_at,
+            upload: work.upload.id.into(),
+        };
+        if !work.member.summary.value.early_deletions.contains(&early) {
+            work.member.summary.change().early_deletions.push(early);
+            self.fates[index as usize] = self.fates[index as usize].max(Fate::Accepted);
+        }
+        Ok(())
+    }
+
+    /// Tells a day all that is known of a sample id that is new there.
+    fn import(&mut self, work: &mut Work<'_, '_, '_>, date: CivilDate, id: u64, from: Option<CivilDate>) -> Result<(), Fault> {
+        let source = work.source;
+        let mut known: Vec<(Statement, Instant, String)> = Vec::new();
+        if let Some(from) = from {
+            let day = work.member.load_day(work.key, from, work.load)?;
+            known.extend(day.value.statements_of(source, id).map(|(statement, at, upload)| (statement, at, upload.to_owned())));
+        }
+        for early in work.member.summary.value.early_deletions.iter().filter(|early| (early.source, early.id) == (source, id)) {
+            let (version, modified_at) = (early.version, early.modified_at);
+            for is_manual in [false, true] {
+                let statement = Statement { source, id, is_manual, version, modified_at, ..NOTHING };
+                known.push((statement, early.received_at, early.upload.clone()));
+            }
+        }
+        if known.is_empty() {
+            return Ok(());
+        }
+        let day = work.member.load_day(work.key, date, work.load)?;
+        for (statement, received_at, upload) in known {
+            day.change().reporting(received_at, &upload).report(as_deletion(statement));
+        }
+        self.touched.push((date, true));
+        Ok(())
+    }
+
+    /// Reports what has been placed to its days.
+    fn flush(&mut self, work: &mut Work<'_, '_, '_>) -> Result<(), Fault> {
+        if !self.placed.is_sorted_by_key(|placed| placed.date) {
+            self.placed.sort_by_key(|placed| placed.date);
+        }
+        let mut rest = &self.placed[..];
+        while let Some(first) = rest.first() {
+            let date = first.date;
+            let length = rest.iter().take_while(|placed| placed.date == date).count();
+            let kept = work.member.load_day(work.key, date, work.load)?;
+            let mut reporting = kept.value.reporting(work.upload.received_at, work.upload.id);
+            let mut is_new = false;
+            for placed in &rest[..length] {
+                if reporting.report(placed.statement) == Reported::New {
+                    let fate = &mut self.fates[placed.sample as usize];
+                    *fate = (*fate).max(Fate::Accepted);
+                    is_new = true;
+                }
+            }
+            let is_changed = reporting.is_changed();
+            drop(reporting);
+            kept.is_changed |= is_changed;
+            if is_changed {
+                self.touched.push((date, is_new));
+            }
+            rest = &rest[length..];
+        }
+        self.placed.clear();
+        Ok(())
+    }
+
+    /// Refuses a sample, unless it is a repeat: then it was refused before, or is known from a time when it could count.
+    fn refuse(&mut self, work: &mut Work<'_, '_, '_>, sample: &Sample<'_>, rejection: Rejection) -> Result<(), Fault> {
+        let Some(index) = rejection.sample else { return Ok(()) };
+        let hash = Hash64::of_refused(&work.upload.source, sample, &rejection);
+        let date = rejection.activity_date.filter(|date| date.is_accepted());
+        let month = date.unwrap_or(work.upload.received_at.civil_date()).month();
+        let kept = work.member.load_month(work.key, month, work.load)?;
+        if let Err(place) = kept.value.refused.binary_search(&hash) {
+            kept.change().refused.insert(place, hash);
+            self.fates[index as usize] = Fate::Rejected;
+            self.has_new_refusal = true;
+            work.effects.rejections.push(rejection);
+        }
+        Ok(())
+    }
+
+    /// Works out what the touched days come to, and gives out their totals.
+    fn total(&mut self, work: &mut Work<'_, '_, '_>, days: &mut DayScratch) -> Result<(), Fault> {
+        self.touched.sort_unstable_by_key(|&(date, is_new)| (date, !is_new));
+        self.touched.dedup_by_key(|&mut (date, _)| date);
+        self.kinds.clear();
+        self.kinds.extend(work.member.summary.value.sources.iter().map(|source| source.device_kind));
+        for &(date, is_new) in &self.touched {
+            let policy = &work.running.versions.on(date).sources;
+            let day = &work.member.load_day(work.key, date, work.load)?.value;
+            day.totals(policy, &self.kinds, days, &mut self.known);
+            let bounds = day.arrival_bounds();
+            let month = work.member.load_month(work.key, date.month(), work.load)?.change();
+            let day_of_month = date.day_of_month();
+            let place = month.days.binary_search_by_key(&day_of_month, |line| line.day).unwrap_or_else(|place| {
+                month.days.insert(place, DayLine { day: day_of_month, revisions: 0, known: Vec::new() });
+                place
+            });
+            let line = &mut month.days[place];
+            let is_changed = line.known != self.known;
+            if is_changed {
+                line.known.clone_from(&self.known);
+            }
+            let revision = line.revisions;
+            line.revisions += u32::from(is_new);
+            if is_changed && work.running.has_delayed_rules {
+                month.unsettle(day_of_month);
+            }
+            if let (Some((first_arrival_at, last_arrival_at)), true) = (bounds, is_new) {
+                let steps = self.known.last().map_or(0, |&(_, steps)| steps);
+                work.effects.daily_totals.push(DailyTotal {
+                    programme: Arc::clone(&work.running.id),
+                    member: Arc::clone(&work.member.id),
+                    date,
+                    revision,
+                    steps: Steps::new(steps),
+                    source_steps: source_steps(&work.member.summary.value.sources, days),
+                    wear: steps >= work.running.versions.on(date).wear_steps_min,
+                    first_arrival_at,
+                    last_arrival_at,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles what posts on arrival: for the days touched, for the arrival and the login themselves, and for days that
+    /// waited for a login.
+    pub fn settle_on_arrival(
+        &mut self,
+        key: &[u8],
+        member: &mut Member,
+        upload: &Upload<'_>,
+        settlement: &mut Settlement<'_>,
+        load: &mut Load<'_>,
+    ) -> Result<(), Fault> {
+        let (arrived_on, logged_in_on) = (upload.received_at.civil_date(), upload.login().civil_date());
+        let waited = if member.summary.value.awaiting_login.is_empty() {
+            Vec::new()
+        } else {
+            std::mem::take(&mut member.summary.change().awaiting_login)
+        };
+        self.touched.extend(waited.into_iter().chain([arrived_on, logged_in_on]).map(|date| (date, false)));
+        self.touched.sort_unstable();
+        self.touched.dedup_by_key(|&mut (date, _)| date);
+        for &(date, _) in &self.touched {
+            if settlement.running.has_login_rules {
+                let later: Vec<_> = member.summary.value.months.iter().copied().filter(|&month| month >= date.month()).collect();
+                for month in later {
+                    member.load_month(key, month, load)?;
+                }
+            }
+            if !settlement.settle_on_arrival(member, date) {
+                member.summary.change().awaiting_login.push(date);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A deletion that says nothing yet.
+const NOTHING: Statement = Statement {
+    source: 0,
+    is_manual: false,
+    id: 0,
+    kind: Kind::Interval,
+    start: 0,
+    end: 0,
+    is_deletion: true,
+    steps: 0,
+    version: 0,
+    modified_at: i64::MIN,
+};
+
+/// The same report where the sample is not.
+fn as_deletion(statement: Statement) -> Statement {
+    Statement { kind: Kind::Interval, start: 0, end: 0, steps: 0, is_deletion: true, ..statement }
+}
+
+/// What a sample says, besides its time and steps.
+fn statement(source: SourceIndex, sample: &Sample<'_>, id: u64) -> Statement {
+    Statement {
+        source,
+        is_manual: sample.recording == Recording::Manual,
+        id,
+        is_deletion: sample.operation == Operation::Delete,
+        version: sample.version,
+        modified_at: sample.modified_at.map_or(i64::MIN, Instant::epoch_millis),
+        ..NOTHING
+    }
+}
+
+fn date_of(sample: &Sample<'_>) -> Option<CivilDate> {
+    match sample.time {
+        crate::fact::SampleTime::Interval { start, .. } => Some(start.civil_date()),
+        crate::fact::SampleTime::DailyTotal(date) | crate::fact::SampleTime::MergedTotal(date) => Some(date),
+        crate::fact::SampleTime::Unstated => None,
+    }
+}
+
+/// The place of a source in its member's list; a new one goes to the end.
+fn source_index(member: &mut Member, source: &Source<'_>) -> SourceIndex {
+    let sources = &member.summary.value.sources;
+    let known = sources.iter().position(|known| {
+        (&*known.device, &*known.origin, &*known.platform) == (source.device, source.origin, source.platform)
+    });
+    let index = known.unwrap_or_else(|| {
+        let name = SourceName {
+            platform: source.platform.into(),
+            origin: source.origin.into(),
+            device: source.device.into(),
+            device_kind: source.device_kind,
+        };
+        let sources = &mut member.summary.change().sources;
+        sources.push(Arc::new(name));
+        sources.len() - 1
+    });
+    index as SourceIndex
+}
+
+/// Notes that something was sent, and that the member logged in. `true` if either was not known.
+fn note_attendance(work: &mut Work<'_, '_, '_>) -> Result<bool, Fault> {
+    let (arrived_on, logged_in_on) = (work.upload.received_at.civil_date(), work.upload.login().civil_date());
+    let mut is_new = false;
+    let day = arrived_on.day_of_month();
+    let kept = work.member.load_month(work.key, arrived_on.month(), work.load)?;
+    if !kept.value.has_transmission(day) {
+        is_new = true;
+        let month = kept.change();
+        month.has_new_transmission |= month.transmissions & (bit(day) - 1) == 0;
+        month.transmissions |= bit(day);
+        if work.running.has_delayed_rules {
+            month.unsettle(day);
+        }
+    }
+    if work.upload.channel != Channel::App {
+        return Ok(is_new);
+    }
+    let day = logged_in_on.day_of_month();
+    let kept = work.member.load_month(work.key, logged_in_on.month(), work.load)?;
+    let place = kept.value.logins.binary_search_by_key(&day, |&(day, _)| day);
+    match place {
+        Ok(place) if kept.value.logins[place].1 <= arrived_on => {}
+        Ok(place) => {
+            kept.change().logins[place].1 = arrived_on;
+            is_new = true;
+        }
+        Err(place) => {
+            kept.change().logins.insert(place, (day, arrived_on));
+            is_new = true;
+        }
+    }
+    Ok(is_new)
+}
+
+/// Each source's day, as [`crate::day::Day::totals`] left it.
+fn source_steps(sources: &[Arc<SourceName>], days: &DayScratch) -> Vec<SourceSteps> {
+    let source_steps = days.sources.iter().map(|day| SourceSteps {
+        source: Arc::clone(&sources[day.source as usize]),
+        is_merged: day.is_merged,
+        steps: Steps::new(day.steps),
+    });
+    source_steps.collect()
+}
