@@ -45,6 +45,11 @@ impl Due {
         Ok(due)
     }
 
+    /// The last date on which something is due.
+    pub fn last(&self) -> Option<CivilDate> {
+        self.dates.keys().next_back().copied()
+    }
+
     /// Has a member looked at when `date` is closed.
     pub fn add(&mut self, date: CivilDate, member: &[u8]) {
         let open = self.dates.entry(date).or_default();

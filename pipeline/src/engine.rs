@@ -20,6 +20,9 @@ use crate::settle::{Running, Settlement};
 use crate::state::{Change, Fault, GLOBAL_KEY, ID_BYTES_MAX, MemberKey, PROGRAMME_PREFIX, Store, What, programme_key};
 use crate::upload::UploadScratch;
 
+/// Gives a copy of a record as it came, to keep while it is parked.
+pub type Original<'o> = &'o dyn Fn() -> Vec<u8>;
+
 /// One fact for the core.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
@@ -143,14 +146,14 @@ impl Engine {
         self.global.closed
     }
 
-    /// The first day whose close has something due.
-    pub fn first_due(&self) -> Option<CivilDate> {
-        self.due.first()
+    /// The last day whose close has something due, as far as is known: a close may add more.
+    pub fn last_due(&self) -> Option<CivilDate> {
+        self.due.last()
     }
 
     /// Applies one input. `original` is kept while the fact is parked. After `DayClosed`, call [`Engine::close_some`]
     /// until it is done, before any other input.
-    pub fn apply(&mut self, input: &Input<'_>, original: &[u8], store: &dyn Store, effects: &mut Effects) -> Result<Disposition, Fault> {
+    pub fn apply(&mut self, input: &Input<'_>, original: Original<'_>, store: &dyn Store, effects: &mut Effects) -> Result<Disposition, Fault> {
         match input {
             Input::Upload(upload) => {
                 effects.samples.read += upload.samples.len() as u64;
@@ -184,7 +187,7 @@ impl Engine {
     fn apply_upload(
         &mut self,
         upload: &Upload<'_>,
-        original: &[u8],
+        original: Original<'_>,
         store: &dyn Store,
         effects: &mut Effects,
     ) -> Result<Disposition, Fault> {
@@ -235,7 +238,7 @@ impl Engine {
     fn apply_member(
         &mut self,
         change: &MemberChange<'_>,
-        original: &[u8],
+        original: Original<'_>,
         store: &dyn Store,
         effects: &mut Effects,
     ) -> Result<Disposition, Fault> {
@@ -276,7 +279,7 @@ impl Engine {
         &mut self,
         received_at: Instant,
         version: &Programme,
-        original: &[u8],
+        original: Original<'_>,
         store: &dyn Store,
         effects: &mut Effects,
     ) -> Result<Disposition, Fault> {
@@ -289,10 +292,10 @@ impl Engine {
         let member = self.cache.member(key, store)?;
         let summary = member.summary.change();
         summary.parked += 1;
-        let mut value = Vec::with_capacity(original.len() + 16);
+        let mut value = Vec::new();
         let mut w = Writer::begin(&mut value);
         w.instant(received_at);
-        w.bytes(original);
+        w.bytes(&original());
         member.new_parked.push((What::Parked(summary.parked), Some(value)));
         self.due.add(until, key);
         self.cache.note_change(key);

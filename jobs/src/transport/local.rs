@@ -41,7 +41,11 @@ struct Shared {
 pub struct InputBatch {
     count: i64,
     bytes: Vec<u8>,
+    file: Option<Arc<str>>,
 }
+
+/// Before a record's format: the records from here on come from another file.
+const FILE_TAG: u8 = 0xff;
 
 /// A record read back from an output topic.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +57,16 @@ pub struct OutputRecord<'a> {
 }
 
 impl InputBatch {
-    /// Adds a record. `line` is its line or number in the file that the batch comes from, 0 for none.
-    pub fn push(&mut self, format: Format, line: u64, payload: &[u8]) {
+    /// Adds a record. `line` is its line or number in `file`, 0 for none.
+    pub fn push(&mut self, format: Format, file: Option<&Arc<str>>, line: u64, payload: &[u8]) {
         self.count += 1;
+        if self.file.as_ref() != file {
+            self.bytes.push(FILE_TAG);
+            let name = file.map_or("", |file| file);
+            varint(&mut self.bytes, name.len() as u64);
+            self.bytes.extend_from_slice(name.as_bytes());
+            self.file = file.cloned();
+        }
         self.bytes.push(format as u8);
         varint(&mut self.bytes, line);
         varint(&mut self.bytes, payload.len() as u64);
@@ -123,23 +134,23 @@ impl Local {
 
     /// Appends batches to input partitions, and notes how far their producer has come, all or nothing. Durable on return.
     ///
-    /// `file` is where the records come from. `progress` is a key and value of the producer's own; see [`Local::progress`].
-    pub fn append(&self, batches: &mut [InputBatch], file: &str, progress: (&str, &[u8])) -> Result<(), TransportError> {
+    /// `progress` are keys and values of the producer's own; see [`Local::progress`].
+    pub fn append(&self, batches: &mut [InputBatch], progress: &[(String, Vec<u8>)]) -> Result<(), TransportError> {
         let writing = |source| TransportError::Local { doing: "written", source };
         let mut write = self.shared.database.batch().durability(Some(PersistMode::SyncData));
         let mut ends = Vec::new();
         for (partition, batch) in batches.iter_mut().enumerate().filter(|(_, batch)| !batch.is_empty()) {
             let base = self.shared.input_ends[partition].load(Ordering::Acquire);
-            let mut value = Vec::with_capacity(batch.bytes.len() + file.len() + 16);
+            let mut value = Vec::with_capacity(batch.bytes.len() + 10);
             varint(&mut value, batch.count as u64);
-            varint(&mut value, file.len() as u64);
-            value.extend_from_slice(file.as_bytes());
             value.extend_from_slice(&batch.bytes);
             write.insert(&self.shared.inputs, log_key(0, partition as i32, base), value);
             ends.push((partition, base + batch.count));
             *batch = InputBatch::default();
         }
-        write.insert(&self.shared.meta, progress_key(progress.0), progress.1);
+        for (producer, value) in progress {
+            write.insert(&self.shared.meta, progress_key(producer), &value[..]);
+        }
         write.commit().map_err(writing)?;
         for (partition, end) in ends {
             self.shared.input_ends[partition].store(end, Ordering::Release);
@@ -191,10 +202,14 @@ impl Local {
             if base + count as i64 <= offset {
                 return Ok(());
             }
-            let file = read_bytes(&mut rest)?;
-            let file = std::str::from_utf8(file).ok().filter(|file| !file.is_empty());
+            let mut file = None;
             for index in 0..count as i64 {
-                let format = match split_byte(&mut rest)? {
+                let mut tag = split_byte(&mut rest)?;
+                if tag == FILE_TAG {
+                    file = std::str::from_utf8(read_bytes(&mut rest)?).ok().filter(|file| !file.is_empty());
+                    tag = split_byte(&mut rest)?;
+                }
+                let format = match tag {
                     0 => Format::Avro,
                     1 => Format::Json,
                     _ => Format::TooLarge,

@@ -1,0 +1,42 @@
+//! Decides how one refused sample is shown: as the JSON form of the public contract. The whole upload is in `facts_uploads`.
+
+use pipeline::fact::{Operation, Recording, Sample, SampleTime};
+use serde_json::json;
+
+/// The sample as JSON.
+pub fn to_json(sample: &Sample<'_>) -> Vec<u8> {
+    let recording = match sample.recording {
+        Recording::Automatic => "AUTO",
+        Recording::Manual => "MANUAL",
+        Recording::Active => "ACTIVE",
+        Recording::Unknown => "UNKNOWN",
+    };
+    let operation = match sample.operation {
+        Operation::Upsert => "UPSERT",
+        Operation::Delete => "DELETE",
+    };
+    let mut object = json!({ "steps": sample.steps, "recording": recording, "op": operation, "version": sample.version });
+    match sample.time {
+        SampleTime::Interval { start, end } => {
+            object["kind"] = json!("INTERVAL");
+            object["start"] = json!(start.to_string());
+            object["end"] = json!(end.to_string());
+        }
+        SampleTime::DailyTotal(date) => {
+            object["kind"] = json!("DAILY_TOTAL");
+            object["date"] = json!(date.to_string());
+        }
+        SampleTime::MergedTotal(date) => {
+            object["kind"] = json!("MERGED_TOTAL");
+            object["date"] = json!(date.to_string());
+        }
+        SampleTime::Unstated => {}
+    }
+    if !sample.id.is_empty() {
+        object["id"] = json!(sample.id);
+    }
+    if let Some(modified_at) = sample.modified_at {
+        object["modified_at"] = json!(modified_at.to_string());
+    }
+    object.to_string().into_bytes()
+}
