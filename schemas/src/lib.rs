@@ -18,6 +18,7 @@ mod json_value;
 mod output;
 mod output_decode;
 mod output_encode;
+pub mod programme_file;
 mod sample_buffer;
 mod schema;
 mod symbols;
