@@ -31,7 +31,13 @@ pub enum Input<'a> {
     /// Enrolment, or a change of it.
     Member(MemberChange<'a>),
     /// A civil day is over: everything that arrived by its end has been applied (design, section 3).
-    DayClosed(CivilDate),
+    DayClosed {
+        /// The day.
+        date: CivilDate,
+        /// Facts that wait for an enrolment go on waiting, whatever their time: a replay of records in no particular
+        /// order may still bring it, and gives them up at its end.
+        parked_wait: bool,
+    },
     /// A programme version is published; `source` is its text, which is kept to restart from.
     Programme {
         /// The version.
@@ -112,6 +118,8 @@ pub struct Engine {
 struct Global {
     /// The last day that is over.
     closed: Option<CivilDate>,
+    /// Facts whose time to wait ended by this day are given up.
+    parked_given_up: Option<CivilDate>,
     /// The day that is being closed and the member looked at last.
     closing: Option<(CivilDate, Option<MemberKey>)>,
     is_changed: bool,
@@ -167,7 +175,7 @@ impl Engine {
                 Ok(disposition)
             }
             Input::Member(change) => self.apply_member(change, original, store, effects),
-            Input::DayClosed(date) => Ok(self.begin_close(*date)),
+            Input::DayClosed { date, parked_wait } => Ok(self.begin_close(*date, *parked_wait)),
             Input::Programme { programme, source } => {
                 if !self.adopt(programme) {
                     return Ok(Disposition::Duplicate);
@@ -216,10 +224,11 @@ impl Engine {
         let key = &self.scratch.key[..];
         let member = self.cache.member(key, store)?;
         let outcome = self.scratch.upload.apply(key, member, running, upload, &mut load, &mut self.scratch.day, effects)?;
-        if !outcome.is_new {
+        let disposition = if outcome.is_new { Disposition::Accepted } else { Disposition::Duplicate };
+        if !outcome.may_settle {
             self.cache.count_load(load.months, load.days);
             self.cache.note_change(key);
-            return Ok(Disposition::Duplicate);
+            return Ok(disposition);
         }
         let may_move_freeze = member.summary.value.frozen.is_none_or(|frozen| arrived_on <= frozen.on);
         if running.has_rules_over_days && may_move_freeze && outcome.is_late_for(self.global.closed) {
@@ -232,7 +241,7 @@ impl Engine {
         }
         self.cache.count_load(load.months, load.days);
         self.cache.note_change(key);
-        Ok(Disposition::Accepted)
+        Ok(disposition)
     }
 
     fn apply_member(
@@ -285,7 +294,7 @@ impl Engine {
     ) -> Result<Disposition, Fault> {
         let key = &self.scratch.key[..];
         let until = received_at.civil_date().plus_days(version.park_days_max as i32);
-        if self.global.closed.is_some_and(|closed| until <= closed) {
+        if self.global.parked_given_up.is_some_and(|given_up| until <= given_up) {
             effects.rejections.push(unknown_member(MemberKey::from_bytes(key).ids().1, version));
             return Ok(Disposition::Rejected);
         }
@@ -297,16 +306,19 @@ impl Engine {
         w.instant(received_at);
         w.bytes(&original());
         member.new_parked.push((What::Parked(summary.parked), Some(value)));
-        self.due.add(until, key);
+        self.due.add(self.global.first_open(until), key);
         self.cache.note_change(key);
         Ok(Disposition::Parked)
     }
 
-    fn begin_close(&mut self, date: CivilDate) -> Disposition {
+    fn begin_close(&mut self, date: CivilDate, parked_wait: bool) -> Disposition {
         if self.global.closed.is_some_and(|closed| date <= closed) {
             return Disposition::Duplicate;
         }
         self.global.closing = Some((date, None));
+        if !parked_wait {
+            self.global.parked_given_up = Some(date);
+        }
         self.global.is_changed = true;
         Disposition::Accepted
     }
@@ -348,7 +360,11 @@ impl Engine {
         let Some(running) = self.programmes.get(programme) else { return Ok(()) };
         let member = self.cache.member(key.bytes(), store)?;
         if member.summary.value.parked > 0 {
-            release(key.bytes(), member, running.versions.on(date), Some(date), store, effects)?;
+            let given_up = self.global.parked_given_up;
+            let still_waiting = release(key.bytes(), member, running.versions.on(date), given_up, store, effects)?;
+            if let Some(until) = still_waiting {
+                self.due.add(until.max(date.plus_days(1)), key.bytes());
+            }
         }
         let mut load = Load { store, sweep: self.cache.sweep(), months: 0, days: 0 };
         let member = self.cache.member(key.bytes(), store)?;
@@ -433,15 +449,16 @@ fn unknown_member(member: &str, version: &Programme) -> Rejection {
     }
 }
 
-/// Releases a member's parked facts: all that the enrolment came in time for; and, at a close, those whose time is up.
+/// Releases a member's parked facts: all of them once the member is enrolled; until then those whose time ended by
+/// `given_up`. Gives the date on which the time of the next that still waits is up.
 fn release(
     key: &[u8],
     member: &mut crate::member::Member,
     version: &Programme,
-    closed: Option<CivilDate>,
+    given_up: Option<CivilDate>,
     store: &dyn Store,
     effects: &mut Effects,
-) -> Result<(), Fault> {
+) -> Result<Option<CivilDate>, Fault> {
     let key = MemberKey::from_bytes(key);
     let enrolled_at = member.summary.value.first(crate::fact::MemberOperation::Enrol).map(|fact| fact.received_at);
     let mut parked: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
@@ -455,19 +472,22 @@ fn release(
         parked.retain(|(known, _)| *known != place);
         parked.extend(value.clone().map(|value| (place, value)));
     }
+    let mut still_waiting: Option<CivilDate> = None;
     for (place, value) in parked {
         let mut r = Reader::begin(&value)?;
         let received_at = r.instant()?;
         let until = received_at.civil_date().plus_days(version.park_days_max as i32);
         let is_enrolled = enrolled_at.is_some_and(|enrolled_at| is_in_time(enrolled_at, received_at, version));
-        if is_enrolled || enrolled_at.is_some() || closed.is_some_and(|closed| until <= closed) {
+        if enrolled_at.is_some() || given_up.is_some_and(|given_up| until <= given_up) {
             effects.released.push(Released { original: r.bytes()?.to_vec(), is_enrolled });
             let number = place.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
             member.new_parked.retain(|(what, _)| *what != What::Parked(number));
             member.new_parked.push((What::Parked(number), None));
+        } else {
+            still_waiting = Some(still_waiting.map_or(until, |next| next.min(until)));
         }
     }
-    Ok(())
+    Ok(still_waiting)
 }
 
 impl Global {
@@ -480,6 +500,7 @@ impl Global {
     fn encode(&self, out: &mut Vec<u8>) {
         let mut w = Writer::begin(out);
         w.option(self.closed, Writer::date);
+        w.option(self.parked_given_up, Writer::date);
         w.option(self.closing.as_ref(), |w, (date, after)| {
             w.date(*date);
             w.option(after.as_ref(), |w, key| w.bytes(key.bytes()));
@@ -489,8 +510,9 @@ impl Global {
     fn decode(bytes: &[u8]) -> Result<Global, Fault> {
         let mut r = Reader::begin(bytes)?;
         let closed = r.option(Reader::date)?;
+        let parked_given_up = r.option(Reader::date)?;
         let closing = r.option(|r| Ok((r.date()?, r.option(|r| r.bytes().map(MemberKey::from_bytes))?)))?;
         r.end()?;
-        Ok(Global { closed, closing, is_changed: false })
+        Ok(Global { closed, parked_given_up, closing, is_changed: false })
     }
 }

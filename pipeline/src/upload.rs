@@ -53,6 +53,8 @@ enum Fate {
 pub struct Outcome {
     /// Whether it told anything that was not known.
     pub is_new: bool,
+    /// Whether anything may be due: a repeat too may show that something was known earlier.
+    pub may_settle: bool,
     arrived_on: CivilDate,
 }
 
@@ -118,8 +120,9 @@ impl UploadScratch {
                 Fate::Rejected => work.effects.samples.rejected += 1,
             }
         }
+        let may_settle = is_new_attendance || !self.touched.is_empty();
         let is_new = is_new_attendance || self.has_new_refusal || self.touched.iter().any(|&(_, is_new)| is_new);
-        Ok(Outcome { is_new, arrived_on: upload.received_at.civil_date() })
+        Ok(Outcome { is_new, may_settle, arrived_on: upload.received_at.civil_date() })
     }
 
     /// Places the pieces of a sample on their days.
