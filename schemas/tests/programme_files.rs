@@ -249,7 +249,7 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
 
 #[test]
 fn what_is_not_toml_says_where() {
-    refused(IWAMIZAWA, "version = 1", "version = 1 2", "2", "not TOML");
+    refused(IWAMIZAWA, "version = 1", "version = \"1", "", "not TOML");
     refused(IWAMIZAWA, "= 2024-03-27", "= 2025-02-30", "2025-02-30", "not TOML");
     refused(IWAMIZAWA, "version = 1", "version = 1\nversion = 1", "version", "not TOML: duplicate key");
     assert!(parse("").unwrap_err().len() > 5);
