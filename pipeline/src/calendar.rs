@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, Months, NaiveDate};
+use chrono::{DateTime, Datelike, Months, NaiveDate, Weekday};
 
 /// Milliseconds in a civil day in Asia/Tokyo. Japan has no daylight saving time, so every day has as many.
 pub const DAY_MILLIS: i64 = 86_400_000;
@@ -149,6 +149,12 @@ impl fmt::Display for CivilDate {
 pub struct CivilMonth(i32);
 
 impl CivilMonth {
+    /// Reads `2025-06`: four and two digits, nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_month = text.len() == 7;
+        is_month.then(|| CivilDate::parse(&format!("{text}-01"))).flatten().map(CivilDate::month)
+    }
+
     /// A month from its number, as [`CivilMonth::number`] gives it.
     pub const fn from_number(number: i32) -> Self {
         CivilMonth(number)
@@ -195,6 +201,20 @@ pub enum Period {
 }
 
 impl Period {
+    /// Reads a period as the ledger writes it: `2025-06-03`, `2025-W23` or `2025-06`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let Some((year, week)) = text.split_once("-W") else {
+            let day = CivilDate::parse(text).map(Period::Day);
+            return day.or_else(|| CivilMonth::parse(text).map(Period::Month));
+        };
+        let number = |digits: &str, count| {
+            let is_number = digits.len() == count && digits.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| digits.parse::<u32>().ok()).flatten()
+        };
+        let monday = NaiveDate::from_isoywd_opt(number(year, 4)? as i32, number(week, 2)?, Weekday::Mon)?;
+        Some(Period::Week(CivilDate(monday.to_epoch_days())))
+    }
+
     /// The first and the last day.
     pub fn bounds(self) -> (CivilDate, CivilDate) {
         match self {
@@ -269,5 +289,19 @@ mod tests {
         assert_eq!(date("2024-02-10").month().last_day(), date("2024-02-29"));
         assert_eq!(date("2025-12-10").month().next().first_day(), date("2026-01-01"));
         assert_eq!(plus_months(date("2025-08-31"), 1), date("2025-09-30"));
+    }
+
+    #[test]
+    fn a_period_is_read_as_it_is_written() {
+        for text in ["2025-06-03", "2025-W01", "2025-W23", "2020-W53", "2025-06", "2025-12"] {
+            assert_eq!(Period::parse(text).map(|period| period.to_string()).as_deref(), Some(text));
+        }
+        // The week of 30 December 2024 is the first of 2025.
+        assert_eq!(Period::parse("2025-W01"), Some(Period::Week(date("2024-12-30"))));
+        for text in
+            ["", "2025", "2025-13", "2025-W00", "2025-W53", "2025-W1", "2025-W+1", "2025-6", "2025-06-31", "2025-W23-1"]
+        {
+            assert_eq!(Period::parse(text), None, "{text}");
+        }
     }
 }

@@ -58,6 +58,11 @@ impl EntryId {
         EntryId(id)
     }
 
+    /// An id that was computed before, from its sixteen bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        EntryId(bytes)
+    }
+
     /// The sixteen bytes.
     pub const fn bytes(&self) -> &[u8; 16] {
         &self.0
