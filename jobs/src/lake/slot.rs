@@ -93,6 +93,11 @@ impl Slot {
         Ok(recorded)
     }
 
+    /// Whether rows of `source` are accepted.
+    pub fn follows(&self, source: &Source) -> bool {
+        self.positions.contains_key(source)
+    }
+
     /// Whether the rows of this offset are to be appended: they are not in the table, and not staged.
     pub fn admit(&mut self, source: &Source, offset: i64) -> Result<bool, LakeError> {
         let position = self.positions.get_mut(source).ok_or_else(|| LakeError::not_followed(self.id, source))?;

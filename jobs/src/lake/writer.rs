@@ -13,14 +13,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use pipeline::fact::Upload;
 use pipeline::ledger::{DailyTotal, Entry, Notice};
+use schemas::input::Record;
+use schemas::output::{AccountingRecord, Origin, RejectionRecord};
 
 use super::error::LakeError;
 use super::location::Location;
-use super::rows::{
-    AccountingRow, Builders, ClockRow, MemberRow, Origin, ProgrammeRow, RecordRow, RejectionRow,
-};
+use super::rows::{Builders, OtherRecord};
 use super::slot::Slot;
 use super::tables::TableId;
 
@@ -45,6 +44,17 @@ impl fmt::Display for Source {
     /// The name under which the tables' logs record its position: `ayumi.entries.v1-3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+/// The table that an input record of this kind belongs to.
+pub const fn fact_table(record: &Record<'_>) -> TableId {
+    match record {
+        Record::Upload(_) => TableId::FactsUploads,
+        Record::Member(_) => TableId::FactsMembers,
+        Record::DayClosed(_) => TableId::FactsClocks,
+        Record::Programme(_) => TableId::FactsProgrammes,
+        Record::Other { .. } => TableId::FactsRecords,
     }
 }
 
@@ -114,10 +124,16 @@ impl LakeWriter {
         self.slots[table as usize].recorded(source)
     }
 
-    /// Records that everything of `source` up to `offset` that concerns `table` has been appended, if there was
-    /// anything. Without it, a restart reads again whatever came after the table's last row.
-    pub fn pass(&mut self, table: TableId, source: &Source, offset: i64) -> Result<(), LakeError> {
-        self.admit(table, source, offset).map(|_| ())
+    /// Records that everything of `source` up to `offset` has been appended to all tables that follow it. Worth calling
+    /// before a flush: a restart reads again what came after the last row of the table that is furthest behind.
+    pub fn pass(&mut self, source: &Source, offset: i64) -> Result<(), LakeError> {
+        if self.is_spent {
+            return Err(LakeError::Spent);
+        }
+        for slot in self.slots.iter_mut().filter(|slot| slot.follows(source)) {
+            slot.admit(source, offset)?;
+        }
+        Ok(())
     }
 
     /// Appends to `entries`. This and its siblings return whether the row is new: what the table has is skipped.
@@ -131,7 +147,7 @@ impl LakeWriter {
     }
 
     /// Appends to `rejections`.
-    pub fn append_rejection(&mut self, source: &Source, offset: i64, row: &RejectionRow<'_>) -> Result<bool, LakeError> {
+    pub fn append_rejection(&mut self, source: &Source, offset: i64, row: &RejectionRecord) -> Result<bool, LakeError> {
         self.append(TableId::Rejections, source, offset, |rows| rows.rejections.append(row))
     }
 
@@ -141,39 +157,29 @@ impl LakeWriter {
     }
 
     /// Appends to `accounting`.
-    pub fn append_accounting(&mut self, source: &Source, offset: i64, row: &AccountingRow) -> Result<bool, LakeError> {
+    pub fn append_accounting(&mut self, source: &Source, offset: i64, row: &AccountingRecord) -> Result<bool, LakeError> {
         self.append(TableId::Accounting, source, offset, |rows| rows.accounting.append(row))
     }
 
-    /// Appends to `facts_uploads`.
-    pub fn append_upload(
+    /// Appends an input record to the table of its kind (see [`fact_table`]). `payload` is kept for records that have
+    /// no table of their own.
+    pub fn append_fact(
         &mut self,
         source: &Source,
         offset: i64,
-        upload: &Upload<'_>,
-        origin: &Origin<'_>,
+        record: &Record<'_>,
+        payload: &[u8],
+        origin: &Origin,
     ) -> Result<bool, LakeError> {
-        self.append(TableId::FactsUploads, source, offset, |rows| rows.uploads.append(upload, origin))
-    }
-
-    /// Appends to `facts_members`.
-    pub fn append_member(&mut self, source: &Source, offset: i64, row: &MemberRow<'_>) -> Result<bool, LakeError> {
-        self.append(TableId::FactsMembers, source, offset, |rows| rows.members.append(row))
-    }
-
-    /// Appends to `facts_records`.
-    pub fn append_record(&mut self, source: &Source, offset: i64, row: &RecordRow<'_>) -> Result<bool, LakeError> {
-        self.append(TableId::FactsRecords, source, offset, |rows| rows.records.append(row))
-    }
-
-    /// Appends to `facts_programmes`.
-    pub fn append_programme(&mut self, source: &Source, offset: i64, row: &ProgrammeRow<'_>) -> Result<bool, LakeError> {
-        self.append(TableId::FactsProgrammes, source, offset, |rows| rows.programmes.append(row))
-    }
-
-    /// Appends to `facts_clocks`.
-    pub fn append_clock(&mut self, source: &Source, offset: i64, row: &ClockRow<'_>) -> Result<bool, LakeError> {
-        self.append(TableId::FactsClocks, source, offset, |rows| rows.clocks.append(row))
+        self.append(fact_table(record), source, offset, |rows| match record {
+            Record::Upload(upload) => rows.uploads.append(upload, origin),
+            Record::Member(member) => rows.members.append(member, origin),
+            Record::DayClosed(date) => rows.clocks.append(*date, origin),
+            Record::Programme(programme) => rows.programmes.append(programme, origin),
+            &Record::Other { type_name, id, programme, member, received_at } => {
+                rows.records.append(&OtherRecord { type_name, id, programme, member, received_at, payload }, origin)
+            }
+        })
     }
 
     fn append(

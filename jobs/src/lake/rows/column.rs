@@ -8,8 +8,8 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Fields};
 use arrow::error::ArrowError;
 use pipeline::calendar::{CivilDate, CivilMonth, Instant};
+use schemas::output::Origin;
 
-use super::records::Origin;
 use crate::lake::tables::{TableId, instant};
 
 /// The columns of a batch, in the order of the table's schema.
@@ -143,13 +143,13 @@ pub(super) struct Origins {
 
 impl Origins {
     /// Appends one; returns its bytes.
-    pub fn push(&mut self, origin: &Origin<'_>) -> usize {
-        self.topic.append_value(origin.topic);
+    pub fn push(&mut self, origin: &Origin) -> usize {
+        self.topic.append_value(&origin.topic);
         self.partition.append_value(origin.partition);
         self.offset.append_value(origin.offset);
-        self.file.append_option(origin.file);
+        self.file.append_option(origin.file.as_deref());
         self.line.append_option(origin.line);
-        40 + origin.topic.len() + origin.file.map_or(0, str::len)
+        40 + origin.topic.len() + origin.file.as_ref().map_or(0, String::len)
     }
 
     pub fn finish(&mut self, table: TableId) -> Result<ArrayRef, ArrowError> {

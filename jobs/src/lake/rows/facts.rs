@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{BinaryBuilder, Int32Builder, StringBuilder};
+use pipeline::calendar::{CivilDate, Instant};
+use schemas::input::{MemberRecord, ProgrammeRecord};
+use schemas::output::Origin;
 
 use super::column::{Columns, Dates, Instants, Months, Origins, int, stated};
-use super::records::{ClockRow, MemberRow, ProgrammeRow, RecordRow};
 use crate::lake::tables::TableId;
 
 /// Rows of `facts_members`.
@@ -30,23 +32,24 @@ pub struct MemberRows {
 
 impl MemberRows {
     /// Appends one change; returns about how many bytes it takes.
-    pub fn append(&mut self, row: &MemberRow<'_>) -> usize {
-        self.id.append_value(row.id);
-        self.programme.append_option(stated(row.programme));
-        self.member.append_option(stated(row.member));
-        self.received_at.push(row.received_at);
-        self.op.append_value(row.op);
-        self.effective_on.push(row.effective_on);
-        self.birth_date.push(row.birth_date);
-        self.birth_date_quality.append_option(row.birth_date_quality);
-        self.sex.append_option(row.sex);
-        self.course.append_option(row.course);
-        self.residence.append_option(row.residence);
-        self.insurance.append_option(row.insurance);
-        self.identity_route.append_option(row.identity_route);
-        let origin_bytes = self.origin.push(&row.origin);
-        self.month.push_instant(row.received_at);
-        192 + origin_bytes + row.id.len() + row.member.len()
+    pub fn append(&mut self, record: &MemberRecord<'_>, origin: &Origin) -> usize {
+        let change = &record.change;
+        self.id.append_value(change.id);
+        self.programme.append_option(stated(change.programme));
+        self.member.append_option(stated(change.member));
+        self.received_at.push(change.received_at);
+        self.op.append_value(change.operation_name);
+        self.effective_on.push(change.effective_on);
+        self.birth_date.push(change.birth_date);
+        self.birth_date_quality.append_option(record.birth_date_quality);
+        self.sex.append_option(record.sex);
+        self.course.append_option(record.course);
+        self.residence.append_option(record.residence);
+        self.insurance.append_option(record.insurance);
+        self.identity_route.append_option(record.identity_route);
+        let origin_bytes = self.origin.push(origin);
+        self.month.push_instant(change.received_at);
+        192 + origin_bytes + change.id.len() + change.member.len()
     }
 
     pub(super) fn finish(&mut self) -> Columns {
@@ -70,6 +73,23 @@ impl MemberRows {
     }
 }
 
+/// A parsed record of a type that has no table of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherRecord<'a> {
+    /// The record's type: `checkin`, `measurement`, ….
+    pub type_name: &'a str,
+    /// The record's id; empty if it has none.
+    pub id: &'a str,
+    /// The programme that it states; empty if none.
+    pub programme: &'a str,
+    /// The member that it states; empty if none.
+    pub member: &'a str,
+    /// When the gateway took it in.
+    pub received_at: Option<Instant>,
+    /// The record's bytes as they came.
+    pub payload: &'a [u8],
+}
+
 /// Rows of `facts_records`.
 #[derive(Debug, Default)]
 pub struct RecordRows {
@@ -85,14 +105,14 @@ pub struct RecordRows {
 
 impl RecordRows {
     /// Appends one record; returns about how many bytes it takes.
-    pub fn append(&mut self, row: &RecordRow<'_>) -> usize {
-        self.record_type.append_value(row.record_type);
-        self.id.append_option(row.id);
+    pub fn append(&mut self, row: &OtherRecord<'_>, origin: &Origin) -> usize {
+        self.record_type.append_value(row.type_name);
+        self.id.append_option(stated(row.id));
         self.programme.append_option(stated(row.programme));
         self.member.append_option(stated(row.member));
         self.received_at.push(row.received_at);
         self.payload.append_value(row.payload);
-        let origin_bytes = self.origin.push(&row.origin);
+        let origin_bytes = self.origin.push(origin);
         self.month.push_instant(row.received_at);
         96 + origin_bytes + row.payload.len() + row.member.len()
     }
@@ -123,12 +143,12 @@ pub struct ProgrammeRows {
 
 impl ProgrammeRows {
     /// Appends one version; returns about how many bytes it takes.
-    pub fn append(&mut self, row: &ProgrammeRow<'_>) -> usize {
-        self.programme.append_value(row.programme);
+    pub fn append(&mut self, row: &ProgrammeRecord<'_>, origin: &Origin) -> usize {
+        self.programme.append_value(row.id);
         self.version.append_value(int(row.version));
         self.effective_on.push(row.effective_on);
         self.source.append_value(row.source);
-        32 + self.origin.push(&row.origin) + row.source.len()
+        32 + self.origin.push(origin) + row.source.len()
     }
 
     pub(super) fn finish(&mut self) -> Columns {
@@ -151,9 +171,9 @@ pub struct ClockRows {
 
 impl ClockRows {
     /// Appends one day; returns about how many bytes it takes.
-    pub fn append(&mut self, row: &ClockRow<'_>) -> usize {
-        self.date.push(row.date);
-        4 + self.origin.push(&row.origin)
+    pub fn append(&mut self, date: CivilDate, origin: &Origin) -> usize {
+        self.date.push(date);
+        4 + self.origin.push(origin)
     }
 
     pub(super) fn finish(&mut self) -> Columns {

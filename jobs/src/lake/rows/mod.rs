@@ -8,7 +8,6 @@ mod column;
 mod effects;
 mod facts;
 mod names;
-mod records;
 mod refusals;
 mod uploads;
 
@@ -18,8 +17,7 @@ use arrow::error::ArrowError;
 use super::tables::TableId;
 
 pub use effects::{DailyTotalRows, EntryRows, NoticeRows};
-pub use facts::{ClockRows, MemberRows, ProgrammeRows, RecordRows};
-pub use records::{AccountingRow, ClockRow, MemberRow, Origin, ProgrammeRow, RecordRow, RejectionRow};
+pub use facts::{ClockRows, MemberRows, OtherRecord, ProgrammeRows, RecordRows};
 pub use refusals::{AccountingRows, RejectionRows};
 pub use uploads::UploadRows;
 

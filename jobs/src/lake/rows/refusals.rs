@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, StringBuilder};
+use schemas::output::{AccountingRecord, RejectionRecord};
 
-use super::column::{Columns, Dates, Instants, Months, Origins, civil_date, int, long, stated};
-use super::records::{AccountingRow, RejectionRow};
+use super::column::{Columns, Dates, Instants, Months, Origins, civil_date, int, stated};
 use crate::lake::tables::TableId;
 
 /// Rows of `rejections`.
@@ -29,22 +29,22 @@ pub struct RejectionRows {
 
 impl RejectionRows {
     /// Appends one rejection; returns about how many bytes it takes.
-    pub fn append(&mut self, row: &RejectionRow<'_>) -> usize {
-        self.reason.append_value(row.reason);
+    pub fn append(&mut self, row: &RejectionRecord) -> usize {
+        self.reason.append_value(row.rejection.reason.code());
         self.revision.append_value(int(row.revision));
         self.withdrawn.append_value(row.withdrawn);
-        self.record_type.append_value(row.record_type);
-        self.record_id.append_value(row.record_id);
-        self.programme.append_option(stated(row.programme));
-        self.member.append_option(stated(row.member));
-        self.activity_date.push(row.activity_date);
+        self.record_type.append_value(&row.record_type);
+        self.record_id.append_value(&row.record_id);
+        self.programme.append_option(stated(&row.programme));
+        self.member.append_option(stated(&row.member));
+        self.activity_date.push(row.rejection.activity_date);
         self.received_at.push(row.received_at);
-        self.detail.append_value(row.detail);
-        self.sample_index.append_option(row.sample_index.map(int));
+        self.detail.append_value(&row.rejection.detail);
+        self.sample_index.append_option(row.rejection.sample.map(int));
         let origin_bytes = self.origin.push(&row.origin);
-        self.payload.append_value(row.payload);
-        self.month.push(row.activity_date.or_else(|| civil_date(row.received_at)));
-        128 + origin_bytes + row.detail.len() + row.record_id.len() + row.member.len() + row.payload.len()
+        self.payload.append_value(&row.payload);
+        self.month.push(row.rejection.activity_date.or_else(|| civil_date(row.received_at)));
+        128 + origin_bytes + row.rejection.detail.len() + row.record_id.len() + row.member.len() + row.payload.len()
     }
 
     pub(super) fn finish(&mut self) -> Columns {
@@ -76,22 +76,22 @@ pub struct AccountingRows {
 
 impl AccountingRows {
     /// Appends one transaction; returns about how many bytes it takes.
-    pub fn append(&mut self, row: &AccountingRow) -> usize {
+    pub fn append(&mut self, row: &AccountingRecord) -> usize {
         self.partition.append_value(row.partition);
         let counts = [
             row.first_offset,
             row.last_offset,
-            long(row.records_read),
-            long(row.records_accepted),
-            long(row.records_rejected),
-            long(row.records_duplicate),
-            long(row.records_parked),
-            long(row.records_unparked),
-            long(row.samples_read),
-            long(row.samples_accepted),
-            long(row.samples_rejected),
-            long(row.samples_duplicate),
-            long(row.samples_parked),
+            row.records_read,
+            row.records_accepted,
+            row.records_rejected,
+            row.records_duplicate,
+            row.records_parked,
+            row.records_unparked,
+            row.samples_read,
+            row.samples_accepted,
+            row.samples_rejected,
+            row.samples_duplicate,
+            row.samples_parked,
         ];
         self.counts.iter_mut().zip(counts).for_each(|(column, count)| column.append_value(count));
         4 + 8 * counts.len()

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Builder, StringBuilder};
 use pipeline::fact::{Sample, SampleTime, Upload};
+use schemas::output::Origin;
 
 use super::column::{Columns, Dates, Instants, Months, Origins, group, stated};
 use super::effects::list;
 use super::names;
-use super::records::Origin;
 use crate::lake::tables::TableId;
 
 /// Rows of `facts_uploads`.
@@ -32,7 +32,7 @@ pub struct UploadRows {
 
 impl UploadRows {
     /// Appends one upload; returns about how many bytes it takes.
-    pub fn append(&mut self, upload: &Upload<'_>, origin: &Origin<'_>) -> usize {
+    pub fn append(&mut self, upload: &Upload<'_>, origin: &Origin) -> usize {
         self.id.append_value(upload.id);
         self.programme.append_option(stated(upload.programme));
         self.member.append_option(stated(upload.member));
