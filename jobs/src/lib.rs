@@ -1,3 +1,25 @@
 //! All that Ayumi does besides deciding: where facts come from, where effects go, and the `ayumi` command.
+//!
+//! In reading order: how records are carried, how files become records, how records get into the log and days end, how
+//! one partition is decided, how they all run, how the lake is filled and asked, what a newcomer is shown.
+#![forbid(unsafe_code)]
 
+pub mod transport;
+
+pub mod input_file;
+pub mod producer;
+pub mod publish;
+
+pub mod award;
+mod parked;
+mod sample_text;
+pub mod workers;
+
+pub mod lake;
+pub mod lake_role;
+
+pub mod progress;
+pub mod replay;
 pub mod town;
+
+pub mod commands;
