@@ -245,7 +245,7 @@ impl<T: Transport> AwardWorker<T> {
         let input = match record {
             Record::Upload(upload) => Input::Upload(*upload),
             Record::Member(member) => Input::Member(member.change),
-            Record::DayClosed(date) => Input::DayClosed(*date),
+            Record::DayClosed(clock) => Input::DayClosed { date: clock.date, parked_wait: clock.parked_wait },
             Record::Programme(programme) => {
                 parsed = match schemas::programme_file::parse(programme.source) {
                     Ok(parsed) => Arc::new(parsed),

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use pipeline::calendar::CivilDate;
+use schemas::ClockRecord;
 
 use crate::transport::local::{InputBatch, Local};
 use crate::transport::{Format, TransportError};
@@ -72,7 +73,7 @@ impl Producer {
             if arrived_on > *today && arrived_on.days_since(*today) <= GAP_DAYS_MAX {
                 let yesterday = arrived_on.plus_days(-1);
                 self.clock.today = Some(arrived_on);
-                self.close_until(yesterday);
+                self.close_until(yesterday, true);
             }
         }
         let partition = self.local.partition_of(record.member) as usize;
@@ -84,8 +85,8 @@ impl Producer {
         self.batches.iter_mut().for_each(|batch| batch.push(Format::Avro, None, 0, payload));
     }
 
-    /// Declares all days up to `date` over, in every partition.
-    pub fn close_until(&mut self, date: CivilDate) {
+    /// Declares all days up to `date` over, in every partition. `parked_wait`: more may come that was received by then.
+    pub fn close_until(&mut self, date: CivilDate, parked_wait: bool) {
         // Nothing arrived before the first record, so nothing is due before its day.
         let Some(first) = self.clock.closed.map(|closed| closed.plus_days(1)).or(self.clock.today) else { return };
         let first = first.min(date);
@@ -96,7 +97,7 @@ impl Producer {
                 continue;
             }
             payload.clear();
-            schemas::encode_clock(day, &mut payload);
+            schemas::encode_clock(ClockRecord { date: day, parked_wait }, &mut payload);
             self.broadcast(&payload);
             self.clock.closed = Some(day);
         }

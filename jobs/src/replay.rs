@@ -91,13 +91,13 @@ impl Pipeline {
         self.workers.catch_up()?;
         match until {
             Some(until) => {
-                self.producer.close_until(until);
+                self.producer.close_until(until, false);
                 self.producer.append()?;
                 self.workers.catch_up()?;
             }
             None => {
                 while let Some(due) = self.workers.last_due() {
-                    self.producer.close_until(due);
+                    self.producer.close_until(due, false);
                     self.producer.append()?;
                     self.workers.catch_up()?;
                 }

@@ -2,11 +2,10 @@
 //!
 //! The gateway, the clock and the load generator write them. What is written here is read by [`crate::Scratch`].
 
-use pipeline::calendar::CivilDate;
 use pipeline::fact::{Sample, SampleTime, Upload};
 
 use crate::binary::{put_date, put_instant, put_long, put_named_symbol, put_nullable, put_symbol, put_text};
-use crate::input::{MemberRecord, ProgrammeRecord};
+use crate::input::{ClockRecord, MemberRecord, ProgrammeRecord};
 use crate::schema::Schema;
 use crate::symbols::{CHANNEL, DEVICE_KIND, OPERATION, PLATFORM, RECORDING, SAMPLE_KIND, SEX, SampleKind};
 
@@ -79,9 +78,10 @@ pub fn encode_member(member: &MemberRecord<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends the word that a civil day is over.
-pub fn encode_clock(date: CivilDate, out: &mut Vec<u8>) {
+pub fn encode_clock(clock: ClockRecord, out: &mut Vec<u8>) {
     Schema::Clock.put_header(out);
-    put_date(out, date);
+    put_date(out, clock.date);
+    out.push(u8::from(clock.parked_wait));
 }
 
 /// Appends one version of a programme's rules.

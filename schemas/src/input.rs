@@ -18,8 +18,8 @@ pub enum Record<'a> {
     Upload(Upload<'a>),
     /// Enrolment, or a change of it.
     Member(MemberRecord<'a>),
-    /// This civil day is over.
-    DayClosed(CivilDate),
+    /// A civil day is over.
+    DayClosed(ClockRecord),
     /// One version of a programme's rules.
     Programme(ProgrammeRecord<'a>),
     /// A record of the contract that this version does not process. What can be told of it; text is empty if absent.
@@ -54,6 +54,15 @@ pub struct MemberRecord<'a> {
     pub insurance: Option<&'a str>,
     /// How the identity was verified.
     pub identity_route: Option<&'a str>,
+}
+
+/// The end of a civil day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockRecord {
+    /// The day that is over.
+    pub date: CivilDate,
+    /// Facts that wait for an enrolment go on waiting: a replay gives them up only at its end.
+    pub parked_wait: bool,
 }
 
 /// One version of a programme's rules, as published.

@@ -8,7 +8,7 @@ use pipeline::fact::{MemberChange, MemberOperation, Sample, SampleTime, Source, 
 
 use crate::binary::{Read, Reader};
 use crate::error::DecodeError;
-use crate::input::{MemberRecord, ProgrammeRecord, Record};
+use crate::input::{ClockRecord, MemberRecord, ProgrammeRecord, Record};
 use crate::sample_buffer::SampleBuffer;
 use crate::schema::Schema;
 use crate::symbols::SampleKind;
@@ -27,13 +27,17 @@ pub(crate) fn decode<'s>(
     let record = match schema {
         Schema::Upload => upload(&mut reader, samples.lend()).map(Record::Upload),
         Schema::Member => member(&mut reader).map(Record::Member),
-        Schema::Clock => reader.date("date").map(Record::DayClosed),
+        Schema::Clock => clock(&mut reader).map(Record::DayClosed),
         Schema::Programme => programme(&mut reader).map(Record::Programme),
         Schema::Entry | Schema::DailyTotal | Schema::Rejection | Schema::Notice | Schema::Accounting => {
             return Err(DecodeError::malformed(format_args!("{} is an output, not an input", schema.name())));
         }
     };
     record.and_then(|record| reader.end().map(|()| record)).map_err(|error| *error)
+}
+
+fn clock(reader: &mut Reader<'_>) -> Read<ClockRecord> {
+    Ok(ClockRecord { date: reader.date("date")?, parked_wait: reader.boolean("parked_wait")? })
 }
 
 fn upload<'s>(reader: &mut Reader<'s>, samples: &'s mut Vec<Sample<'s>>) -> Read<Upload<'s>> {

@@ -4,6 +4,7 @@
 //! read is in [`crate::json_value`].
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use pipeline::calendar::{CivilDate, Instant};
 use pipeline::fact::Sample;
@@ -11,7 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use serde_json::error::Category;
 
 use crate::error::{DecodeError, quoted};
-use crate::input::{ProgrammeRecord, Record};
+use crate::input::{ClockRecord, ProgrammeRecord, Record};
 use crate::input_json_member::MemberFields;
 use crate::input_json_upload::UploadFields;
 use crate::json_value::{Context, DATE, INSTANT, Nullable, Text, Whole};
@@ -213,20 +214,23 @@ impl<'s> Fields<'s> for OtherFields<'s> {
 struct ClockFields<'s> {
     head: Head<'s>,
     date: Option<CivilDate>,
+    parked_wait: Option<bool>,
 }
 
 impl<'s> Fields<'s> for ClockFields<'s> {
-    type Value = CivilDate;
+    type Value = ClockRecord;
 
     fn field<A: MapAccess<'s>>(&mut self, context: &Context<'s>, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "date" => context.fill(map, &mut self.date, "date", DATE),
+            "parked_wait" => context.fill(map, &mut self.parked_wait, "parked_wait", PhantomData::<bool>),
             _ => self.head.field(context, name, map),
         }
     }
 
-    fn finish<E: Error>(self, context: &Context<'s>) -> Result<CivilDate, E> {
-        context.required(self.date, "date")
+    fn finish<E: Error>(self, context: &Context<'s>) -> Result<ClockRecord, E> {
+        let date = context.required(self.date, "date")?;
+        Ok(ClockRecord { date, parked_wait: self.parked_wait.unwrap_or(false) })
     }
 }
 

@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod binary;
+pub mod container;
 mod encode;
 mod error;
 mod input;
@@ -27,7 +28,7 @@ mod time_text;
 
 pub use encode::{encode_clock, encode_member, encode_programme, encode_upload};
 pub use error::DecodeError;
-pub use input::{MemberRecord, ProgrammeRecord, Record, Scratch};
+pub use input::{ClockRecord, MemberRecord, ProgrammeRecord, Record, Scratch};
 pub use output::{AccountingRecord, Origin, RejectionRecord};
 pub use output_decode::{decode_accounting, decode_daily_total, decode_entry, decode_notice, decode_rejection};
 pub use output_encode::{encode_accounting, encode_daily_total, encode_entry, encode_notice, encode_rejection};

@@ -10,7 +10,7 @@ use pipeline::fact::{MemberChange, MemberOperation, Operation, SampleTime, Uploa
 use pipeline::rejection::RejectionReason;
 use proptest::prelude::*;
 use schemas::{
-    MemberRecord, ProgrammeRecord, Record, Schema, SchemaIds, Scratch, encode_clock, encode_member, encode_programme,
+    ClockRecord, MemberRecord, ProgrammeRecord, Record, Schema, SchemaIds, Scratch, encode_clock, encode_member, encode_programme,
     encode_upload,
 };
 
@@ -267,7 +267,7 @@ fn members_clocks_and_programmes_come_back_as_they_were() {
     }
 
     let mut payload = Vec::new();
-    encode_clock(date("2025-06-03"), &mut payload);
+    encode_clock(ClockRecord { date: date("2025-06-03"), parked_wait: true }, &mut payload);
     assert_eq!(scratch.decode_avro(&payload).unwrap(), Record::DayClosed(date("2025-06-03")));
     let line = json_of("clock", datum(Schema::Clock, &payload));
     assert_eq!(scratch.decode_json(line.as_bytes()).unwrap(), Record::DayClosed(date("2025-06-03")));

@@ -174,7 +174,7 @@ impl LakeWriter {
         self.append(fact_table(record), source, offset, |rows| match record {
             Record::Upload(upload) => rows.uploads.append(upload, origin),
             Record::Member(member) => rows.members.append(member, origin),
-            Record::DayClosed(date) => rows.clocks.append(*date, origin),
+            Record::DayClosed(clock) => rows.clocks.append(clock.date, origin),
             Record::Programme(programme) => rows.programmes.append(programme, origin),
             &Record::Other { type_name, id, programme, member, received_at } => {
                 rows.records.append(&OtherRecord { type_name, id, programme, member, received_at, payload }, origin)
