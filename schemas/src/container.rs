@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use apache_avro::Schema as AvroSchema;
 use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
 
 use crate::schema::Schema;
 
@@ -21,7 +22,7 @@ pub fn to_single_object(value: Value) -> Result<Vec<u8>, String> {
     };
     let mut problems = Vec::new();
     for (schema, parsed) in HELD.into_iter().zip(parsed()) {
-        match value.clone().resolve(parsed).and_then(|value| apache_avro::to_avro_datum(parsed, value)) {
+        match value.clone().resolve(parsed).and_then(|value| datum(parsed, value)) {
             Ok(datum) => {
                 let mut payload = Vec::with_capacity(datum.len() + 10);
                 schema.put_header(&mut payload);
@@ -32,6 +33,10 @@ pub fn to_single_object(value: Value) -> Result<Vec<u8>, String> {
         }
     }
     Err(problems.join("; "))
+}
+
+fn datum(schema: &AvroSchema, value: Value) -> apache_avro::AvroResult<Vec<u8>> {
+    GenericDatumWriter::builder(schema).build()?.write_value_to_vec(value)
 }
 
 fn parsed() -> &'static [AvroSchema] {
