@@ -34,8 +34,27 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number: zigzag, seven bits a byte, at most ten bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn long(&mut self, field: &str) -> Read<i64> {
+        if let Some((&byte @ ..0x80, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            return Ok(unzigzag(u64::from(byte)));
+        }
+        if let Some((word, _)) = self.rest.split_first_chunk::<8>() {
+            let word = u64::from_le_bytes(*word);
+            // The highest bit of each byte says whether another follows.
+            let last = !word & 0x8080_8080_8080_8080;
+            if last != 0 {
+                self.rest = &self.rest[last.trailing_zeros() as usize / 8 + 1..];
+                return Ok(unzigzag(sevens(word & (last ^ (last - 1)))));
+            }
+        }
+        self.rare_long(field)
+    }
+
+    /// A whole number of nine or ten bytes, or close to the end of the record.
+    #[cold]
+    fn rare_long(&mut self, field: &str) -> Read<i64> {
         let mut bits = 0u64;
         for (index, &byte) in self.rest.iter().take(10).enumerate() {
             bits |= u64::from(byte & 0x7f) << (7 * index);
@@ -45,7 +64,7 @@ impl<'a> Reader<'a> {
                     break;
                 }
                 self.rest = &self.rest[index + 1..];
-                return Ok((bits >> 1) as i64 ^ -((bits & 1) as i64));
+                return Ok(unzigzag(bits));
             }
         }
         match self.rest.len() {
@@ -74,7 +93,7 @@ impl<'a> Reader<'a> {
     }
 
     /// So many bytes as they are.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, count: usize, field: &str) -> Read<&'a [u8]> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
             let left = self.rest.len();
@@ -85,7 +104,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes, preceded by their number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(&mut self, field: &str) -> Read<&'a [u8]> {
         let length = self.long(field)?;
         match usize::try_from(length) {
@@ -95,7 +114,7 @@ impl<'a> Reader<'a> {
     }
 
     /// UTF-8 text, preceded by its number of bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text(&mut self, field: &str) -> Read<&'a str> {
         let bytes = self.bytes(field)?;
         std::str::from_utf8(bytes).map_err(|error| self.wrong(field, format_args!("not UTF-8: {error}")))
@@ -109,7 +128,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An instant that RFC 3339 can write, so that Avro takes no more than JSON does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn instant(&mut self, field: &str) -> Read<Instant> {
         let millis = self.long(field)?;
         if INSTANTS_WRITABLE.contains(&millis) {
@@ -119,7 +138,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A civil date from year 0000 to 9999.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn date(&mut self, field: &str) -> Read<CivilDate> {
         let days = self.long(field)?;
         match i32::try_from(days) {
@@ -129,7 +148,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One symbol of an enumeration, by its index.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn symbol<T: Copy>(&mut self, field: &str, symbols: Symbols<T>) -> Read<T> {
         let index = self.long(field)?;
         match usize::try_from(index).ok().and_then(|index| symbols.get(index)) {
@@ -146,7 +165,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A value that may be null: null is the first branch everywhere.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn nullable<T>(
         &mut self,
         field: &str,
@@ -182,6 +201,20 @@ impl<'a> Reader<'a> {
             left => Err(self.wrong("the record", format_args!("{left} bytes follow its last field"))),
         }
     }
+}
+
+/// Signed from unsigned: 0, 1, 2, 3 stand for 0, −1, 1, −2.
+#[inline]
+fn unzigzag(bits: u64) -> i64 {
+    (bits >> 1) as i64 ^ -((bits & 1) as i64)
+}
+
+/// Joins the lower seven bits of eight bytes, the first byte lowest: by pairs, by fours, by eights.
+#[inline]
+fn sevens(word: u64) -> u64 {
+    let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+    let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x3fff_0000_3fff_0000) >> 2);
+    (word & 0x0fff_ffff) | ((word & 0x0fff_ffff_0000_0000) >> 4)
 }
 
 /// Appends a whole number.

@@ -68,7 +68,7 @@ fn in_sample(index: usize, mut error: Box<DecodeError>) -> Box<DecodeError> {
     error
 }
 
-#[inline]
+#[inline(always)]
 fn sample<'s>(reader: &mut Reader<'s>) -> Read<Sample<'s>> {
     let kind = reader.nullable("kind", |reader, field| reader.symbol(field, SAMPLE_KIND))?;
     let start = reader.nullable("start", Reader::instant)?;
@@ -86,7 +86,7 @@ fn sample<'s>(reader: &mut Reader<'s>) -> Read<Sample<'s>> {
 }
 
 /// What a sample measures; `Unstated` if it lacks the times that its kind needs, so that the core refuses it alone.
-#[inline]
+#[inline(always)]
 pub(crate) fn sample_time(
     kind: Option<SampleKind>,
     start: Option<Instant>,

@@ -145,12 +145,15 @@ impl<T, F: Fn(&str) -> Result<T, String>> Visitor<'_> for Parsed<F> {
     }
 }
 
+/// A value that a plain function reads.
+type TextParser<T> = Parsed<fn(&str) -> Result<T, String>>;
+
 /// An instant in RFC 3339.
-pub(crate) const INSTANT: Parsed<fn(&str) -> Result<Instant, String>> =
+pub(crate) const INSTANT: TextParser<Instant> =
     Parsed { expecting: "an instant such as \"2025-06-03T09:00:00+09:00\"", parse: parse_instant };
 
 /// A civil date.
-pub(crate) const DATE: Parsed<fn(&str) -> Result<CivilDate, String>> =
+pub(crate) const DATE: TextParser<CivilDate> =
     Parsed { expecting: "a civil date such as \"2025-06-03\"", parse: parse_date };
 
 /// One of a set of names.

@@ -5,6 +5,7 @@
 //! reading order: the records, how they are read from Avro and from JSON, how they are written, what goes out, and the
 //! programme file.
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 mod binary;
 mod encode;
@@ -18,6 +19,7 @@ mod json_value;
 mod output;
 mod output_decode;
 mod output_encode;
+pub mod programme_file;
 mod sample_buffer;
 mod schema;
 mod symbols;
