@@ -9,8 +9,8 @@ use pipeline::calendar::{CivilDate, Instant, Period};
 use pipeline::fact::{Channel, DeviceKind, Operation, Recording, Sample, SampleTime, Source as StepSource, Upload};
 use pipeline::ledger::{Account, Entry, EntryId, Reason};
 use pipeline::quantity::Points;
-use schemas::input::Record;
-use schemas::output::Origin;
+use schemas::Record;
+use schemas::Origin;
 
 const FLUSH_BYTES: usize = 64 << 20;
 const DAY: CivilDate = CivilDate::from_epoch_days(20_242);
