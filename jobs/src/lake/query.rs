@@ -103,7 +103,7 @@ async fn register(context: &SessionContext, location: &Location, id: TableId) ->
         .table_provider()
         .with_session(Arc::new(state))
         .await
-        .map_err(|error| readable(&error.into()))?;
+        .map_err(|error| readable(&error))?;
     context.register_table(id.name(), provider).map_err(|error| readable(&error))?;
     Ok(true)
 }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use pipeline::ledger::{DailyTotal, Entry, Notice};
-use schemas::input::Record;
-use schemas::output::{AccountingRecord, Origin, RejectionRecord};
+use schemas::Record;
+use schemas::{AccountingRecord, Origin, RejectionRecord};
 
 use super::error::LakeError;
 use super::location::Location;

@@ -8,7 +8,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Fields};
 use arrow::error::ArrowError;
 use pipeline::calendar::{CivilDate, CivilMonth, Instant};
-use schemas::output::Origin;
+use schemas::Origin;
 
 use crate::lake::tables::{TableId, instant};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, StringBuilder};
-use schemas::output::{AccountingRecord, RejectionRecord};
+use schemas::{AccountingRecord, RejectionRecord};
 
 use super::column::{Columns, Dates, Instants, Months, Origins, civil_date, int, stated};
 use crate::lake::tables::TableId;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Builder, StringBuilder};
 use pipeline::fact::{Sample, SampleTime, Upload};
-use schemas::output::Origin;
+use schemas::Origin;
 
 use super::column::{Columns, Dates, Instants, Months, Origins, group, stated};
 use super::effects::list;

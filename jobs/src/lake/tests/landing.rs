@@ -1,6 +1,6 @@
 //! Every row lands exactly once, and reads back as it was.
 
-use schemas::input::Record;
+use schemas::Record;
 
 use super::*;
 use crate::lake::compact::{CompactPolicy, compact};

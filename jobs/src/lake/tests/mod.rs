@@ -18,8 +18,8 @@ use pipeline::ledger::{
 };
 use pipeline::quantity::{Points, Steps};
 use pipeline::rejection::{Rejection, RejectionReason};
-use schemas::input::{MemberRecord, ProgrammeRecord, Record};
-use schemas::output::{AccountingRecord, Origin, RejectionRecord};
+use schemas::{MemberRecord, ProgrammeRecord, Record};
+use schemas::{AccountingRecord, Origin, RejectionRecord};
 
 use super::output::Format;
 use super::{LakeError, LakeWriter, Source, TableId, query};
