@@ -14,8 +14,7 @@ use schemas::{Origin, Scratch};
 use thiserror::Error;
 
 use crate::award::INPUT_TOPIC;
-use crate::lake::error::LakeError;
-use crate::lake::rows::OtherRecord;
+use crate::lake::LakeError;
 use crate::lake::tables::TableId;
 use crate::lake::writer::{LakeWriter, Source};
 use crate::transport::local::Local;
@@ -240,7 +239,7 @@ impl Reading {
                     origin.file = record.file.map(str::to_owned);
                 }
                 origin.line = record.line;
-                result = writer.append_fact(&self.source, record.offset, &fact, &origin, record.payload).map(drop);
+                result = writer.append_fact(&self.source, record.offset, &fact, record.payload, &origin).map(drop);
             }
             next = record.offset + 1;
         })?;

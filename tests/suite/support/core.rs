@@ -123,7 +123,7 @@ impl Core {
     pub fn finish(&mut self) {
         let Some(mut first) = self.engine.closed().map(|day| day.plus_days(1)).or(self.today) else { return };
         while let Some(due) = self.engine.last_due() {
-            self.close(first, due, false);
+            self.close(first.min(due), due, false);
             first = due.plus_days(1);
         }
         self.commit();
