@@ -1,1 +1,3 @@
+//! All that reads and writes: the jobs around the core, and the command.
 
+pub mod audit;
