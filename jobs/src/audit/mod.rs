@@ -2,7 +2,7 @@
 //! by SQL from the recorded facts, and compares them with the ledger, member by member.
 //!
 //! Nothing here uses the core's rules. What the audit knows of a programme it reads from the recorded TOML itself
-//! ([`rulebook`]); the computation is the SQL under `sql/`, in the order of [`steps`]. It is made as of the close of the last
+//! (`rulebook.rs`); the computation is the SQL under `sql/`, in the order of `steps.rs`. It is made as of the close of the last
 //! closed day: facts that arrived later are left out, and so are the entries that they made. Programmes are worked through one
 //! by one, and the members of one in ranges, so that memory is bounded by the range and not by the season.
 //!
@@ -33,7 +33,7 @@ pub use report::{
 use rulebook::Rulebook;
 
 /// Samples of one range of members: what is held in memory at once.
-const RANGE_SAMPLES_MAX: i64 = 1_000_000;
+const RANGE_SAMPLES_MAX: i64 = 1_500_000;
 
 /// Greater than every member id that a gateway hands out.
 const AFTER_ALL_MEMBERS: &str = "\u{10FFFF}\u{10FFFF}\u{10FFFF}\u{10FFFF}";

@@ -52,7 +52,7 @@ pub(super) fn set_programme(bench: &mut Bench, book: &Rulebook) -> Result<(), Au
 /// Computes day totals, baselines and entitlements of the members in the range, from the facts alone. The tables `totals`
 /// and `expected` hold the result, and `baselines` where the programme has one.
 pub(super) async fn compute(bench: &mut Bench, book: &Rulebook) -> Result<(), AuditError> {
-    compute_totals(bench).await?;
+    compute_totals(bench, book).await?;
     if let (Some(baseline), Some(class)) = (&book.baseline, &book.age_class) {
         bench.set("first_day_steps_above", baseline.first_day_steps_above);
         bench.set("baseline_days", baseline.days);
@@ -77,27 +77,36 @@ pub(super) async fn compute(bench: &mut Bench, book: &Rulebook) -> Result<(), Au
 }
 
 /// From samples to `T_D(A)`: who is enrolled, which reports hold when, what they add up to.
-async fn compute_totals(bench: &Bench) -> Result<(), AuditError> {
+async fn compute_totals(bench: &Bench, book: &Rulebook) -> Result<(), AuditError> {
     for step in [step!("members"), step!("uploads"), step!("sources")] {
         bench.keep(step).await?;
     }
     bench.view(step!("judged")).await?;
     bench.keep(step!("reports")).await?;
-    bench.keep(step!("first_arrivals")).await?;
-    bench.keep(step!("states")).await?;
-    bench.keep(step!("partly_refused")).await?;
-    if bench.is_empty("partly_refused").await? {
-        bench.keep(step!("pieces")).await?;
-    } else {
-        bench.keep_as("pieces", step!("pieces_amended")).await?;
+    if book.sources.manual_steps_earn {
+        bench.keep_as("reports", step!("reports_by_hand")).await?;
     }
-    // The two largest tables have done their work.
+    for step in [step!("first_arrivals"), step!("repeats"), step!("states")] {
+        bench.keep(step).await?;
+    }
+    // The largest tables go as soon as they have done their work.
     bench.forget("reports")?;
+    keep_pieces(bench).await?;
     bench.forget("states")?;
     for step in [step!("moments"), step!("source_days"), step!("totals"), step!("days")] {
         bench.keep(step).await?;
     }
     Ok(())
+}
+
+async fn keep_pieces(bench: &Bench) -> Result<(), AuditError> {
+    bench.keep(step!("partly_refused")).await?;
+    if bench.is_empty("partly_refused").await? {
+        return bench.keep(step!("pieces")).await;
+    }
+    bench.keep_as("states", step!("states_whole")).await?;
+    bench.keep(step!("pieces")).await?;
+    bench.keep_as("pieces", step!("pieces_amended")).await
 }
 
 /// The rows of one rule; those of the monthly rules come together, from [`monthly_rows`].

@@ -16,6 +16,6 @@ FROM baselines b
 FULL OUTER JOIN (SELECT * FROM newest WHERE turn = 1) AS n ON n.member = b.member
 LEFT JOIN calendar nc ON nc.day = n.frozen_on
 LEFT JOIN calendar nd ON nd.day = n.first_day
-WHERE b.frozen_on IS DISTINCT FROM n.frozen_on OR b.first_day IS DISTINCT FROM n.first_day
-   OR b.baseline_steps IS DISTINCT FROM n.baseline_steps OR b.is_older IS DISTINCT FROM n.is_older_class
+WHERE (b.frozen_on IS DISTINCT FROM n.frozen_on) OR (b.first_day IS DISTINCT FROM n.first_day)
+   OR (b.baseline_steps IS DISTINCT FROM n.baseline_steps) OR (b.is_older IS DISTINCT FROM n.is_older_class)
 ORDER BY 1

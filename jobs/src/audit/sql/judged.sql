@@ -1,18 +1,23 @@
 -- Every sample of those uploads, with the days it touches, its steps split at midnight in proportion to duration, the
 -- earlier day's rounded down (G1), and the reason for which it is refused on each of the two days, if it is.
-WITH exploded AS (
+WITH sent AS (
+  SELECT member, id, samples,
+         CAST(received_at AS BIGINT) AS received,
+         CAST(coalesce(login_at, received_at) AS BIGINT) AS login,
+         coalesce(source['platform'], '') AS platform,
+         coalesce(source['origin'], '') AS origin,
+         coalesce(source['device'], '') AS device
+  FROM facts_uploads
+  WHERE programme = $programme AND member >= $member_from AND member < $member_below
+),
+exploded AS (
   SELECT u.member_no, u.source_no, u.upload_no, u.arrival_day, u.login_day, u.known_on,
-         unnest(f.samples) AS sample,
-         unnest(range(0, CAST(array_length(f.samples) AS BIGINT))) AS place
-  FROM facts_uploads f
+         unnest(s.samples) AS sample,
+         unnest(range(0, CAST(array_length(s.samples) AS BIGINT))) AS place
+  FROM sent s
   JOIN uploads u
-    ON u.member = f.member AND u.id = f.id
-   AND u.received = CAST(f.received_at AS BIGINT)
-   AND u.login = CAST(coalesce(f.login_at, f.received_at) AS BIGINT)
-   AND u.platform = coalesce(f.source['platform'], '')
-   AND u.origin = coalesce(f.source['origin'], '')
-   AND u.device = coalesce(f.source['device'], '')
-  WHERE f.programme = $programme AND f.member >= $member_from AND f.member < $member_below
+    ON u.member = s.member AND u.id = s.id AND u.received = s.received AND u.login = s.login
+   AND u.platform = s.platform AND u.origin = s.origin AND u.device = s.device
 ),
 read AS (
   SELECT member_no, source_no, upload_no, arrival_day, login_day, known_on, place,

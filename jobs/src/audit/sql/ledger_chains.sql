@@ -11,5 +11,5 @@ SELECT arrow_cast(programme, 'Utf8') AS programme, arrow_cast(member, 'Utf8') AS
        arrow_cast(rule, 'Utf8') AS rule, arrow_cast(period, 'Utf8') AS period, revision, place,
        corrects IS DISTINCT FROM previous AS is_link_wrong
 FROM chained
-WHERE revision <> place OR corrects IS DISTINCT FROM previous
+WHERE revision <> place OR (corrects IS DISTINCT FROM previous)
 ORDER BY 1, 2, 3, 4, 5

@@ -1,12 +1,11 @@
 -- What each report that holds adds to a day, and from when until when. A sample across midnight gives two pieces.
 WITH halves AS (
-  SELECT source_no, is_manual, id, key_kind, key_from, key_to, precedence, member_no, kind, known_on, superseded_on,
+  SELECT member_no, source_no, kind, known_on, superseded_on,
          first_day AS day, start_at, coalesce(midnight, end_at) AS end_at, first_steps AS steps
   FROM states
   WHERE NOT is_delete AND is_first_accepted
   UNION ALL
-  SELECT source_no, is_manual, id, key_kind, key_from, key_to, precedence, member_no, kind, known_on, superseded_on,
-         last_day, midnight, end_at, steps - first_steps
+  SELECT member_no, source_no, kind, known_on, superseded_on, last_day, midnight, end_at, steps - first_steps
   FROM states
   WHERE NOT is_delete AND is_last_accepted
 )
