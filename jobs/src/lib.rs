@@ -18,6 +18,8 @@ pub mod workers;
 pub mod lake;
 pub mod lake_role;
 
+pub mod audit;
+
 pub mod progress;
 pub mod replay;
 pub mod town;

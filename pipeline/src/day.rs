@@ -24,6 +24,8 @@ pub enum Kind {
     DailyTotal,
     /// The phone's total over all its sources.
     MergedTotal,
+    /// No figure: the sample is on another day.
+    Elsewhere,
 }
 
 /// What a report says of its sample on this day.
@@ -52,6 +54,11 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// Whether it is a deletion that carries only the sample's id, and so says nothing of a day.
+    pub fn is_deletion_by_id(&self) -> bool {
+        self.is_deletion && self.kind == Kind::Interval && self.start == self.end
+    }
+
     /// Same identity: the source's own id for the sample, else its kind and times.
     fn identity_cmp(&self, other: &Statement) -> Ordering {
         (self.source, self.is_manual, self.id).cmp(&(other.source, other.is_manual, other.id)).then_with(|| {
@@ -223,6 +230,7 @@ impl Day {
                 }
                 Kind::DailyTotal => daily = daily.max(Some(winner.steps)),
                 Kind::MergedTotal => merged = merged.max(Some(winner.steps)),
+                Kind::Elsewhere => {}
             }
         }
         if any || daily.is_some() {
@@ -464,7 +472,8 @@ impl Day {
             let kind = match flags & 3 {
                 0 => Kind::Interval,
                 1 => Kind::DailyTotal,
-                _ => Kind::MergedTotal,
+                2 => Kind::MergedTotal,
+                _ => Kind::Elsewhere,
             };
             let source = if flags & 0x80 != 0 { r.small()? } else { 0 };
             let run = if flags & 0x40 != 0 { r.small()? } else { 0 };

@@ -210,15 +210,8 @@ impl Engine {
             return Ok(Disposition::Rejected);
         }
         let member = self.cache.member(&self.scratch.key, store)?;
-        match standing(member, upload.received_at, &version) {
-            Standing::Enrolled => {}
-            Standing::EnrolledTooLate => {
-                effects.rejections.push(unknown_member(upload.member, &version));
-                return Ok(Disposition::Rejected);
-            }
-            Standing::Unknown => {
-                return self.park(upload.received_at, &version, original, store, effects);
-            }
+        if !crate::enrolment::is_enrolled_in_time(member, upload.received_at, &version) {
+            return self.park(upload.received_at, &version, original, store, effects);
         }
         let mut load = Load { store, sweep: self.cache.sweep(), months: 0, days: 0 };
         let key = &self.scratch.key[..];
@@ -231,7 +224,7 @@ impl Engine {
             return Ok(disposition);
         }
         let may_move_freeze = member.summary.value.frozen.is_none_or(|frozen| arrived_on <= frozen.on);
-        if running.has_rules_over_days && may_move_freeze && outcome.is_late_for(self.global.closed) {
+        if running.has_rules_over_days && may_move_freeze && outcome.is_late_for(self.global.closed_or_closing()) {
             member.summary.change().has_late_facts = true;
         }
         let mut settlement = Settlement { running, effects, entitlements: &mut self.scratch.entitlements };
@@ -342,7 +335,7 @@ impl Engine {
             };
             match self.due.next(due_on, after.as_ref()) {
                 Some(key) => {
-                    self.close_member(&key, date, store, effects)?;
+                    self.close_member(&key, due_on, date, store, effects)?;
                     after = Some(key);
                 }
                 None => {
@@ -355,7 +348,15 @@ impl Engine {
         Ok(false)
     }
 
-    fn close_member(&mut self, key: &MemberKey, date: CivilDate, store: &dyn Store, effects: &mut Effects) -> Result<(), Fault> {
+    /// Looks at a member who was due on `due_on`, at the close of `date`.
+    fn close_member(
+        &mut self,
+        key: &MemberKey,
+        due_on: CivilDate,
+        date: CivilDate,
+        store: &dyn Store,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
         let (programme, _) = key.ids();
         let Some(running) = self.programmes.get(programme) else { return Ok(()) };
         let member = self.cache.member(key.bytes(), store)?;
@@ -370,6 +371,9 @@ impl Engine {
         let member = self.cache.member(key.bytes(), store)?;
         member.load_months(key.bytes(), &mut load)?;
         let mut settlement = Settlement { running, effects, entitlements: &mut self.scratch.entitlements };
+        if due_on < date && running.has_rules_over_days && !member.summary.value.has_late_facts {
+            member.summary.change().has_late_facts = true; // Days between them were not looked at.
+        }
         let freeze_due_before = member.summary.value.freeze_due_on;
         settlement.close(member, date);
         if let Some(due_on) = member.summary.value.freeze_due_on.filter(|_| member.summary.value.freeze_due_on != freeze_due_before) {
@@ -421,25 +425,6 @@ fn find_programme<'p>(
     found
 }
 
-enum Standing {
-    Enrolled,
-    EnrolledTooLate,
-    Unknown,
-}
-
-/// Whether the member is enrolled in time for a fact received then.
-fn standing(member: &crate::member::Member, received_at: Instant, version: &Programme) -> Standing {
-    match member.summary.value.first(crate::fact::MemberOperation::Enrol) {
-        None => Standing::Unknown,
-        Some(enrolled) if is_in_time(enrolled.received_at, received_at, version) => Standing::Enrolled,
-        Some(_) => Standing::EnrolledTooLate,
-    }
-}
-
-fn is_in_time(enrolled_at: Instant, received_at: Instant, version: &Programme) -> bool {
-    enrolled_at.civil_date() <= received_at.civil_date().plus_days(version.park_days_max as i32)
-}
-
 fn unknown_member(member: &str, version: &Programme) -> Rejection {
     Rejection {
         reason: RejectionReason::UnknownMember,
@@ -449,8 +434,7 @@ fn unknown_member(member: &str, version: &Programme) -> Rejection {
     }
 }
 
-/// Releases a member's parked facts: all of them once the member is enrolled; until then those whose time ended by
-/// `given_up`. Gives the date on which the time of the next that still waits is up.
+/// Releases a member's parked facts: those for which the enrolment came in time, and those whose time ended by `given_up`. Gives the date on which the time of the next that still waits is up.
 fn release(
     key: &[u8],
     member: &mut crate::member::Member,
@@ -460,7 +444,6 @@ fn release(
     effects: &mut Effects,
 ) -> Result<Option<CivilDate>, Fault> {
     let key = MemberKey::from_bytes(key);
-    let enrolled_at = member.summary.value.first(crate::fact::MemberOperation::Enrol).map(|fact| fact.received_at);
     let mut parked: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     store.scan(&key.parked_prefix(), &mut |place, value| {
         parked.push((place.to_vec(), value.to_vec()));
@@ -477,8 +460,8 @@ fn release(
         let mut r = Reader::begin(&value)?;
         let received_at = r.instant()?;
         let until = received_at.civil_date().plus_days(version.park_days_max as i32);
-        let is_enrolled = enrolled_at.is_some_and(|enrolled_at| is_in_time(enrolled_at, received_at, version));
-        if enrolled_at.is_some() || given_up.is_some_and(|given_up| until <= given_up) {
+        let is_enrolled = crate::enrolment::is_enrolled_in_time(member, received_at, version);
+        if is_enrolled || given_up.is_some_and(|given_up| until <= given_up) {
             effects.released.push(Released { original: r.bytes()?.to_vec(), is_enrolled });
             let number = place.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
             member.new_parked.retain(|(what, _)| *what != What::Parked(number));
@@ -491,10 +474,14 @@ fn release(
 }
 
 impl Global {
+    /// The last day that is over, or is being closed.
+    fn closed_or_closing(&self) -> Option<CivilDate> {
+        self.closing.as_ref().map(|&(date, _)| date).or(self.closed)
+    }
+
     /// The first close that can still take up what arrived on a date.
     fn first_open(&self, arrived_on: CivilDate) -> CivilDate {
-        let closed = self.closing.as_ref().map(|&(date, _)| date).or(self.closed);
-        closed.map_or(arrived_on, |closed| arrived_on.max(closed.plus_days(1)))
+        self.closed_or_closing().map_or(arrived_on, |closed| arrived_on.max(closed.plus_days(1)))
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

@@ -3,7 +3,7 @@
 //! Of several enrolments, and of several copies of one record, the one received first counts, whatever the order in
 //! which they are processed. What a change means for points is [`crate::settle`]'s to work out.
 
-use crate::calendar::CivilDate;
+use crate::calendar::{CivilDate, Instant};
 use crate::engine::Effects;
 use crate::fact::{MemberChange, MemberOperation};
 use crate::hash::Hash64;
@@ -37,8 +37,7 @@ pub fn apply(member: &mut Member, change: &MemberChange<'_>, programme: &Program
     if known.is_some_and(|index| facts[index].content == content && facts[index].received_at <= change.received_at) {
         return Outcome::Duplicate;
     }
-    let is_enrolled = member.summary.value.first(MemberOperation::Enrol).is_some();
-    if change.operation != MemberOperation::Enrol && !is_enrolled {
+    if change.operation != MemberOperation::Enrol && !is_enrolled_in_time(member, change.received_at, programme) {
         return Outcome::NotEnrolled;
     }
     let fact = MemberFact {
@@ -55,6 +54,13 @@ pub fn apply(member: &mut Member, change: &MemberChange<'_>, programme: &Program
         None => facts.push(fact),
     }
     Outcome::Accepted
+}
+
+/// Whether the member's enrolment came in time for a fact received then. If not, an earlier enrolment may still come.
+pub fn is_enrolled_in_time(member: &Member, received_at: Instant, programme: &Programme) -> bool {
+    let until = received_at.civil_date().plus_days(programme.park_days_max as i32);
+    let enrolled = member.summary.value.first(MemberOperation::Enrol);
+    enrolled.is_some_and(|enrolled| enrolled.received_at.civil_date() <= until)
 }
 
 /// Why a change is refused, if it is.

@@ -140,11 +140,18 @@ pub fn refuse_piece(index: u32, date: CivilDate, upload: &Upload<'_>, programme:
             return refuse(RejectionReason::SeasonOver, detail);
         }
     }
-    let days_max = programme.backfill_days_max?;
     let logged_in_on = upload.login().civil_date();
-    if date > logged_in_on {
+    if programme.backfill_days_max.is_some() && date > logged_in_on {
         return refuse(RejectionReason::ActivityAfterLogin, format!("{date} is after the login on {logged_in_on}"));
     }
+    refuse_too_old(index, date, logged_in_on, programme)
+}
+
+/// Why a day lies too far back for a login, if it does (IW-08). All that is asked of a deletion by id alone: it may come
+/// before its sample.
+pub fn refuse_too_old(index: u32, date: CivilDate, logged_in_on: CivilDate, programme: &Programme) -> Option<Rejection> {
+    let refuse = |reason, detail| Some(Rejection { reason, sample: Some(index), activity_date: Some(date), detail });
+    let days_max = programme.backfill_days_max?;
     let first = logged_in_on.plus_days(1 - days_max as i32);
     if date < first {
         let detail = format!("with the login on {logged_in_on} as day 1, day {days_max} is {first}");

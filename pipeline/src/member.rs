@@ -31,9 +31,9 @@ pub struct MemberFact {
     pub birth_date: Option<CivilDate>,
 }
 
-/// A deletion by id alone, of a sample that has not come.
+/// A deletion by id alone. It is kept, because its sample may come later, or again on another day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EarlyDeletion {
+pub struct IdDeletion {
     /// The sample's source.
     pub source: SourceIndex,
     /// Hash of the sample's id.
@@ -44,6 +44,8 @@ pub struct EarlyDeletion {
     pub modified_at: i64,
     /// Receipt of the upload that told it.
     pub received_at: Instant,
+    /// The day of the login that brought it.
+    pub logged_in_on: CivilDate,
     /// Its id.
     pub upload: String,
 }
@@ -82,8 +84,8 @@ pub struct Summary {
     pub months: Vec<CivilMonth>,
     /// The weeks, by their Monday, that have an index of sample ids.
     pub id_weeks: Vec<CivilDate>,
-    /// Deletions of samples that have not come.
-    pub early_deletions: Vec<EarlyDeletion>,
+    /// Deletions by id alone.
+    pub id_deletions: Vec<IdDeletion>,
     /// Days whose points wait for a login on that day or later (HI-A11).
     pub awaiting_login: Vec<CivilDate>,
     /// Facts that were parked, whether or not they still wait.
@@ -260,13 +262,14 @@ impl Summary {
         self.months.iter().for_each(|month| w.signed(i64::from(month.number())));
         w.count(self.id_weeks.len());
         self.id_weeks.iter().for_each(|&week| w.date(week));
-        w.count(self.early_deletions.len());
-        for deletion in &self.early_deletions {
+        w.count(self.id_deletions.len());
+        for deletion in &self.id_deletions {
             w.unsigned(u64::from(deletion.source));
             w.unsigned(deletion.id);
             w.signed(deletion.version);
             w.signed(deletion.modified_at);
             w.instant(deletion.received_at);
+            w.date(deletion.logged_in_on);
             w.bytes(deletion.upload.as_bytes());
         }
         w.count(self.awaiting_login.len());
@@ -298,13 +301,14 @@ impl Summary {
             has_late_facts: r.flag()?,
             months: r.list(|r| r.signed32().map(CivilMonth::from_number))?,
             id_weeks: r.list(Reader::date)?,
-            early_deletions: r.list(|r| {
-                Ok(EarlyDeletion {
+            id_deletions: r.list(|r| {
+                Ok(IdDeletion {
                     source: r.small()?,
                     id: r.unsigned()?,
                     version: r.signed()?,
                     modified_at: r.signed()?,
                     received_at: r.instant()?,
+                    logged_in_on: r.date()?,
                     upload: r.text()?.into(),
                 })
             })?,

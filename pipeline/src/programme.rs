@@ -197,6 +197,13 @@ pub struct Rule {
     pub kind: RuleKind,
 }
 
+impl Rule {
+    /// Whether it pays for a single day, by that day alone.
+    pub fn is_of_a_day(&self) -> bool {
+        matches!(self.kind, RuleKind::StepTiers(_) | RuleKind::Transmission { .. } | RuleKind::Login { .. })
+    }
+}
+
 /// The closed set of rule kinds. Each has a file in [`crate::rules`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuleKind {

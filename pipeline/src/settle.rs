@@ -56,7 +56,7 @@ impl Running {
             if !self.rule_ids.contains(&rule.id) {
                 self.rule_ids.push(Arc::clone(&rule.id));
             }
-            let over_days = !matches!(rule.kind, RuleKind::StepTiers(_) | RuleKind::Transmission { .. } | RuleKind::Login { .. });
+            let over_days = !rule.is_of_a_day();
             self.has_rules_over_days |= over_days;
             self.has_delayed_rules |= over_days || rule.posting_delay_days > 0;
             self.has_login_rules |= rule.login_required;
@@ -121,13 +121,14 @@ impl Settlement<'_> {
         let running = self.running;
         let programme = &**running.versions.on(date);
         let is_in_season = programme.season.is_none_or(|season| (season.starts_on..=season.ends_on).contains(&date));
-        if date < opening.from || !is_in_season {
-            return true;
-        }
+        let earns = date >= opening.from && is_in_season;
         let mut is_complete = true;
-        for rule in programme.rules.iter().filter(|rule| (rule.posting_delay_days > 0) == closed.is_some()) {
+        let of_a_day = programme.rules.iter().filter(|rule| rule.is_of_a_day());
+        for rule in of_a_day.filter(|rule| (rule.posting_delay_days > 0) == closed.is_some()) {
             self.entitlements.clear();
             match &rule.kind {
+                // What was posted by what was known of the member before is taken back.
+                _ if !earns => {}
                 RuleKind::StepTiers(tiers) => {
                     let mut earliest = Some(opening.known_on);
                     if rule.login_required && !member.known(date).is_empty() {

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use crate::cache::Load;
-use crate::calendar::{CivilDate, Instant};
+use crate::calendar::{CivilDate, CivilMonth, Instant};
 use crate::day::{DayScratch, Kind, Reported, SourceIndex, Statement};
 use crate::engine::Effects;
 use crate::fact::{Channel, DeviceKind, Operation, Recording, Sample, Source, Upload};
 use crate::hash::Hash64;
 use crate::intake::{self, Pieces};
 use crate::ledger::{DailyTotal, SourceName, SourceSteps};
-use crate::member::{DayLine, EarlyDeletion, Member, bit};
+use crate::member::{DayLine, IdDeletion, Member, bit};
 use crate::quantity::Steps;
 use crate::rejection::Rejection;
 use crate::settle::{Running, Settlement};
@@ -151,7 +151,7 @@ impl UploadScratch {
         Ok(())
     }
 
-    /// Places a sample that has an id, on its days and, as a deletion, on the days where it was before.
+    /// Places a sample that has an id: on its days, and on the days where it was before as being elsewhere.
     fn place_with_id(&mut self, work: &mut Work<'_, '_, '_>, index: u32, sample: &Sample<'_>, pieces: Pieces) -> Result<(), Fault> {
         work.member.load_ids(work.key, work.load)?;
         let id = Hash64::of_id(sample.id);
@@ -160,15 +160,19 @@ impl UploadScratch {
         if pieces.iter().all(Option::is_none) && !(is_deletion && date_of(sample).is_none()) {
             return Ok(()); // Refused on every day.
         }
-        if before.is_empty() && pieces.iter().all(Option::is_none) {
-            return self.delete_early(work, index, sample, id);
+        if pieces.iter().all(Option::is_none) && is_after_the_last_transmission(work) {
+            let arrived_on = work.upload.received_at.civil_date();
+            let refused = intake::refuse_piece(index, arrived_on, work.upload, work.running.versions.on(arrived_on));
+            return refused.map_or(Ok(()), |rejection| self.refuse(work, sample, rejection));
+        }
+        if pieces.iter().all(Option::is_none) {
+            self.note_id_deletion(work, index, sample, id);
         }
         for piece in pieces.iter().flatten().filter(|piece| !before.contains(&piece.date)) {
             self.flush(work)?;
             self.import(work, piece.date, id, before.first().copied())?;
             work.member.index_id(work.source, id, piece.date);
         }
-        work.member.summary.value.early_deletions.retain(|early| (early.source, early.id) != (work.source, id));
         // A deletion by id is of whatever has the id, entered by hand or not.
         let spaces: &[bool] = if is_deletion { &[false, true] } else { &[sample.recording == Recording::Manual] };
         for &is_manual in spaces {
@@ -179,39 +183,35 @@ impl UploadScratch {
                 self.placed.push(Placed { date: piece.date, sample: index, statement });
             }
             for &date in before.iter().filter(|&&date| pieces.iter().flatten().all(|piece| piece.date != date)) {
-                let refused = intake::refuse_piece(index, date, work.upload, work.running.versions.on(date));
+                let logged_in_on = work.upload.login().civil_date();
+                let refused = intake::refuse_too_old(index, date, logged_in_on, work.running.versions.on(date));
                 match refused.filter(|_| date_of(sample).is_none()) {
                     Some(rejection) if !is_manual => self.refuse(work, sample, rejection)?,
                     Some(_) => {}
-                    None => self.placed.push(Placed { date, sample: index, statement: as_deletion(statement) }),
+                    None if date_of(sample).is_none() => self.placed.push(Placed { date, sample: index, statement }),
+                    None => self.placed.push(Placed { date, sample: index, statement: elsewhere(statement) }),
                 }
             }
         }
         Ok(())
     }
 
-    /// Keeps a deletion of a sample that has not come.
-    fn delete_early(&mut self, work: &mut Work<'_, '_, '_>, index: u32, sample: &Sample<'_>, id: u64) -> Result<(), Fault> {
-        let arrived_on = work.upload.received_at.civil_date();
-        let season = work.running.versions.on(arrived_on).season;
-        if season.is_some_and(|season| arrived_on > season.arrival_ends_on) {
-            let refused = intake::refuse_piece(index, arrived_on, work.upload, work.running.versions.on(arrived_on));
-            return refused.map_or(Ok(()), |rejection| self.refuse(work, sample, rejection));
-        }
+    /// Keeps a deletion by id alone.
+    fn note_id_deletion(&mut self, work: &mut Work<'_, '_, '_>, index: u32, sample: &Sample<'_>, id: u64) {
         let statement = statement(work.source, sample, id);
-        let early = EarlyDeletion {
+        let deletion = IdDeletion {
             source: work.source,
             id,
             version: statement.version,
             modified_at: statement.modified_at,
             received_at: work.upload.received_at,
+            logged_in_on: work.upload.login().civil_date(),
             upload: work.upload.id.into(),
         };
-        if !work.member.summary.value.early_deletions.contains(&early) {
-            work.member.summary.change().early_deletions.push(early);
+        if !work.member.summary.value.id_deletions.contains(&deletion) {
+            work.member.summary.change().id_deletions.push(deletion);
             self.fates[index as usize] = self.fates[index as usize].max(Fate::Accepted);
         }
-        Ok(())
     }
 
     /// Tells a day all that is known of a sample id that is new there.
@@ -220,9 +220,13 @@ impl UploadScratch {
         let mut known: Vec<(Statement, Instant, String)> = Vec::new();
         if let Some(from) = from {
             let day = work.member.load_day(work.key, from, work.load)?;
-            known.extend(day.value.statements_of(source, id).map(|(statement, at, upload)| (statement, at, upload.to_owned())));
+            let statements = day.value.statements_of(source, id).filter(|(statement, ..)| !statement.is_deletion_by_id());
+            known.extend(statements.map(|(statement, at, upload)| (elsewhere(statement), at, upload.to_owned())));
         }
-        for early in work.member.summary.value.early_deletions.iter().filter(|early| (early.source, early.id) == (source, id)) {
+        let programme = work.running.versions.on(date);
+        let is_too_old = |early: &&IdDeletion| intake::refuse_too_old(0, date, early.logged_in_on, programme).is_some();
+        let id_deletions = work.member.summary.value.id_deletions.iter();
+        for early in id_deletions.filter(|early| (early.source, early.id) == (source, id)).filter(|early| !is_too_old(early)) {
             let (version, modified_at) = (early.version, early.modified_at);
             for is_manual in [false, true] {
                 let statement = Statement { source, id, is_manual, version, modified_at, ..NOTHING };
@@ -234,7 +238,7 @@ impl UploadScratch {
         }
         let day = work.member.load_day(work.key, date, work.load)?;
         for (statement, received_at, upload) in known {
-            day.change().reporting(received_at, &upload).report(as_deletion(statement));
+            day.change().reporting(received_at, &upload).report(statement);
         }
         self.touched.push((date, true));
         Ok(())
@@ -306,15 +310,18 @@ impl UploadScratch {
             });
             let line = &mut month.days[place];
             let is_changed = line.known != self.known;
+            // A repeat may bring back an earlier figure, so a total is given out for that too.
+            let is_new = is_new || line.known.last().map(|&(_, steps)| steps) != self.known.last().map(|&(_, steps)| steps);
             if is_changed {
                 line.known.clone_from(&self.known);
             }
             let revision = line.revisions;
-            line.revisions += u32::from(is_new);
+            line.revisions += u32::from(is_new && (revision > 0 || !self.known.is_empty()));
             if is_changed && work.running.has_delayed_rules {
                 month.unsettle(day_of_month);
             }
-            if let (Some((first_arrival_at, last_arrival_at)), true) = (bounds, is_new) {
+            let is_heard_of = revision > 0 || !self.known.is_empty();
+            if let (Some((first_arrival_at, last_arrival_at)), true) = (bounds, is_new && is_heard_of) {
                 let steps = self.known.last().map_or(0, |&(_, steps)| steps);
                 work.effects.daily_totals.push(DailyTotal {
                     programme: Arc::clone(&work.running.id),
@@ -349,6 +356,15 @@ impl UploadScratch {
             std::mem::take(&mut member.summary.change().awaiting_login)
         };
         self.touched.extend(waited.into_iter().chain([arrived_on, logged_in_on]).map(|date| (date, false)));
+        if settlement.running.has_login_rules && has_later_login(key, member, arrived_on, load)? {
+            // Processed out of order: days up to this login may have been paid as of a later one.
+            member.load_months(key, load)?;
+            let dates = member.months.iter().flat_map(|(month, kept)| {
+                let first = month.first_day();
+                kept.value.days.iter().map(move |line| first.plus_days(i32::from(line.day) - 1))
+            });
+            self.touched.extend(dates.filter(|&date| date <= logged_in_on).map(|date| (date, false)));
+        }
         self.touched.sort_unstable();
         self.touched.dedup_by_key(|&mut (date, _)| date);
         for &(date, _) in &self.touched {
@@ -366,6 +382,12 @@ impl UploadScratch {
     }
 }
 
+/// Whether the upload came after the last day on which data for the season count (KU-02).
+fn is_after_the_last_transmission(work: &Work<'_, '_, '_>) -> bool {
+    let arrived_on = work.upload.received_at.civil_date();
+    work.running.versions.on(arrived_on).season.is_some_and(|season| arrived_on > season.arrival_ends_on)
+}
+
 /// A deletion that says nothing yet.
 const NOTHING: Statement = Statement {
     source: 0,
@@ -380,9 +402,9 @@ const NOTHING: Statement = Statement {
     modified_at: i64::MIN,
 };
 
-/// The same report where the sample is not.
-fn as_deletion(statement: Statement) -> Statement {
-    Statement { kind: Kind::Interval, start: 0, end: 0, steps: 0, is_deletion: true, ..statement }
+/// The same report on a day where the sample is not.
+fn elsewhere(statement: Statement) -> Statement {
+    Statement { kind: Kind::Elsewhere, start: 0, end: 0, steps: 0, is_deletion: true, ..statement }
 }
 
 /// What a sample says, besides its time and steps.
@@ -459,6 +481,17 @@ fn note_attendance(work: &mut Work<'_, '_, '_>) -> Result<bool, Fault> {
         }
     }
     Ok(is_new)
+}
+
+/// Whether a login is known that was told of later. It took place in the month before or after at the earliest.
+fn has_later_login(key: &[u8], member: &mut Member, arrived_on: CivilDate, load: &mut Load<'_>) -> Result<bool, Fault> {
+    let from = CivilMonth::from_number(arrived_on.month().number() - 2);
+    let later: Vec<_> = member.summary.value.months.iter().copied().filter(|&month| month >= from).collect();
+    for month in later {
+        member.load_month(key, month, load)?;
+    }
+    let logins = member.months.values().flat_map(|kept| &kept.value.logins);
+    Ok(logins.into_iter().any(|&(_, other)| other > arrived_on))
 }
 
 /// Each source's day, as [`crate::day::Day::totals`] left it.

@@ -11,6 +11,11 @@ fn run(lines: &[String]) -> Core {
     Core::new().run(lines.iter().map(String::as_str))
 }
 
+/// Days with steps: a day whose samples were all deleted before they came is not heard of in every order.
+fn walked(core: &Core) -> Vec<String> {
+    core.totals.iter().filter(|&(_, &steps)| steps > 0).map(|(day, steps)| format!("{day:?}: {steps}")).collect()
+}
+
 fn cases(count: u32) -> ProptestConfig {
     ProptestConfig { failure_persistence: Some(Box::new(FileFailurePersistence::Off)), ..ProptestConfig::with_cases(count) }
 }
@@ -34,7 +39,7 @@ proptest! {
         shuffled.commit_every = 1 + random.below(20);
         let shuffled = shuffled.run(other.iter().map(String::as_str));
         prop_assert_eq!(core.equality(), shuffled.equality());
-        prop_assert_eq!(&core.totals, &shuffled.totals);
+        prop_assert_eq!(walked(&core), walked(&shuffled));
     }
 
     #[test]

@@ -170,12 +170,13 @@ fn g4_a_mean_just_below_the_threshold_is_below_it() {
 #[test]
 fn ku_a15_a_late_high_day_adds_and_a_late_low_day_takes_nothing_back() {
     let mut story = Story::of("kunitachi", UNDER_75);
-    story.walks("2025-06-02", "2025-06-08", 4_000).walks("2025-06-09", "2025-06-29", 6_000);
-    let before = story.points("KU-44");
-    assert_eq!(before, 100);
-    story.sends("2025-07-01T07:30", &[("2025-06-29", 6_000)]).sends("2025-07-09T07:30", &[("2025-06-30", 300)]);
-    assert_eq!(story.points("KU-44"), before);
-    story.sends("2025-07-10T07:30", &[("2025-06-30", 60_000)]);
+    story.walks("2025-06-02", "2025-06-08", 4_000).walks("2025-06-09", "2025-06-29", 5_390);
+    story.sends("2025-07-01T07:30", &[]);
+    // 7 × 4,000 + 21 × 5,390 on 28 days: a mean of 5,042; with 300 on the 30th it would be 4,879.
+    assert_eq!(story.points("KU-44"), 100);
+    story.sends("2025-07-09T07:30", &[("2025-06-30", 300)]);
+    assert_eq!(story.points("KU-44"), 100);
+    story.sends("2025-07-10T07:30", &[("2025-06-30", 95_000)]);
     assert_eq!(story.points("KU-44"), 250);
 }
 
