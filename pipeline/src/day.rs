@@ -51,6 +51,8 @@ pub struct Statement {
     pub version: i64,
     /// Second; `i64::MIN` where there is none.
     pub modified_at: i64,
+    /// Last, after the upload: how many samples of the same identity, version and `modified_at` came before it in its upload.
+    pub rank: u16,
 }
 
 impl Statement {
@@ -250,11 +252,7 @@ impl Day {
             let run = &self.runs[report.run as usize];
             let last = run.iter().rev().map(|&arrival| &self.arrivals[arrival as usize]).find(|arrival| arrival.date() <= as_of);
             let Some(arrival) = last else { continue };
-            let order = |s: &Statement| (s.version, s.modified_at);
-            let is_newer = newest.is_none_or(|(statement, at)| {
-                (order(&report.statement), arrival.order()) >= (order(statement), at.order())
-            });
-            if is_newer {
+            if newest.is_none_or(|(statement, at)| is_newer(&report.statement, arrival, statement, at)) {
                 newest = Some((&report.statement, arrival));
             }
         }
@@ -312,10 +310,13 @@ impl Reporting<'_> {
     }
 
     /// Whether something newer than this statement had arrived by its arrival date: then it was never the newest.
+    ///
+    /// A deletion by id alone outdates nothing: it may be too old for another day (IW-A4), which must hear of the rest.
     fn is_outdated(&self, begin: usize, end: usize, statement: &Statement) -> bool {
         let day = &*self.day;
         let this = &day.arrivals[self.arrival as usize];
-        day.reports[begin..end].iter().any(|report| {
+        let others = day.reports[begin..end].iter().filter(|report| !report.statement.is_deletion_by_id());
+        others.into_iter().any(|report| {
             day.runs[report.run as usize].iter().any(|&arrival| {
                 let arrival = &day.arrivals[arrival as usize];
                 arrival.date() <= this.date() && is_newer(&report.statement, arrival, statement, this)
@@ -325,6 +326,9 @@ impl Reporting<'_> {
 
     /// Drops what the new statement outdates: older statements that arrived on its date or later. Gives the new end.
     fn forget_outdated(&mut self, begin: usize, end: usize, statement: &Statement) -> usize {
+        if statement.is_deletion_by_id() {
+            return end;
+        }
         let mut kept = begin;
         for index in begin..end {
             let report = self.day.reports[index];
@@ -429,7 +433,7 @@ impl Day {
         w.count(self.reports.len());
         let mut end_before = 0;
         for Report { statement: s, run } in &self.reports {
-            let has_order = s.version != 0 || s.modified_at != i64::MIN;
+            let has_order = s.version != 0 || s.modified_at != i64::MIN || s.rank != 0;
             let flags = s.kind as u8
                 | u8::from(s.is_manual) << 2
                 | u8::from(s.is_deletion) << 3
@@ -450,6 +454,7 @@ impl Day {
             if has_order {
                 w.signed(s.version);
                 w.option((s.modified_at != i64::MIN).then_some(s.modified_at), |w, at| w.signed(at));
+                w.unsigned(u64::from(s.rank));
             }
             if s.kind == Kind::Interval {
                 // Consecutive hours: 0 and the length.
@@ -483,8 +488,10 @@ impl Day {
                     *byte = r.byte()?;
                 }
             }
-            let (version, modified_at) =
-                if flags & 0x20 != 0 { (r.signed()?, r.option(Reader::signed)?.unwrap_or(i64::MIN)) } else { (0, i64::MIN) };
+            let (version, modified_at, rank) = match flags & 0x20 {
+                0 => (0, i64::MIN, 0),
+                _ => (r.signed()?, r.option(Reader::signed)?.unwrap_or(i64::MIN), r.small()?),
+            };
             let (mut start, mut end) = (0, 0);
             if kind == Kind::Interval {
                 start = r.signed32()?.wrapping_add(end_before);
@@ -502,6 +509,7 @@ impl Day {
                 steps: r.small()?,
                 version,
                 modified_at,
+                rank,
             };
             Ok(Report { statement, run })
         })?;
@@ -525,9 +533,9 @@ fn places_of(kept: &[bool]) -> Vec<u16> {
         .collect()
 }
 
-/// Whether the first statement replaces the second: by version, `modified_at`, receipt, upload id.
+/// Whether the first statement replaces the second: by version, `modified_at`, receipt, upload id, place in the upload.
 fn is_newer(a: &Statement, a_arrival: &Arrival, b: &Statement, b_arrival: &Arrival) -> bool {
-    (a.version, a.modified_at, a_arrival.order()) > (b.version, b.modified_at, b_arrival.order())
+    (a.version, a.modified_at, a_arrival.order(), a.rank) > (b.version, b.modified_at, b_arrival.order(), b.rank)
 }
 
 /// Buffers for [`Day::totals`], reused from day to day.

@@ -42,6 +42,8 @@ pub struct IdDeletion {
     pub version: i64,
     /// As in [`crate::day::Statement`].
     pub modified_at: i64,
+    /// As in [`crate::day::Statement`].
+    pub rank: u16,
     /// Receipt of the upload that told it.
     pub received_at: Instant,
     /// The day of the login that brought it.
@@ -268,6 +270,7 @@ impl Summary {
             w.unsigned(deletion.id);
             w.signed(deletion.version);
             w.signed(deletion.modified_at);
+            w.unsigned(u64::from(deletion.rank));
             w.instant(deletion.received_at);
             w.date(deletion.logged_in_on);
             w.bytes(deletion.upload.as_bytes());
@@ -307,6 +310,7 @@ impl Summary {
                     id: r.unsigned()?,
                     version: r.signed()?,
                     modified_at: r.signed()?,
+                    rank: r.small()?,
                     received_at: r.instant()?,
                     logged_in_on: r.date()?,
                     upload: r.text()?.into(),

@@ -9,7 +9,7 @@ use crate::cache::Load;
 use crate::calendar::{CivilDate, CivilMonth, Instant};
 use crate::day::{DayScratch, Kind, Reported, SourceIndex, Statement};
 use crate::engine::Effects;
-use crate::fact::{Channel, DeviceKind, Operation, Recording, Sample, Source, Upload};
+use crate::fact::{Channel, DeviceKind, Operation, Recording, Sample, SampleTime, Source, Upload};
 use crate::hash::Hash64;
 use crate::intake::{self, Pieces};
 use crate::ledger::{DailyTotal, SourceName, SourceSteps};
@@ -23,6 +23,10 @@ use crate::state::Fault;
 #[derive(Debug, Default)]
 pub struct UploadScratch {
     placed: Vec<Placed>,
+    /// What identities the samples before had, to rank those that come twice in an upload.
+    said: Vec<Said>,
+    /// The greatest of them.
+    said_last: Option<Said>,
     /// What became of each sample.
     fates: Vec<Fate>,
     /// Days on which something is said, and whether it was new.
@@ -30,7 +34,13 @@ pub struct UploadScratch {
     known: Vec<(CivilDate, u32)>,
     kinds: Vec<DeviceKind>,
     has_new_refusal: bool,
+    /// A login that was known turned out to have been told of earlier.
+    has_earlier_login: bool,
 }
+
+/// A sample's identity and order, but for the upload: (manual, id, times, version, `modified_at`). Of a sample with an id,
+/// neither its being entered by hand nor its times are part of it.
+type Said = (bool, u64, SampleTime, i64, i64);
 
 /// A statement and the day that it is about.
 #[derive(Clone, Copy, Debug)]
@@ -90,13 +100,17 @@ impl UploadScratch {
         effects: &mut Effects,
     ) -> Result<Outcome, Fault> {
         self.placed.clear();
+        self.said.clear();
+        self.said_last = None;
         self.touched.clear();
         self.fates.clear();
         self.fates.resize(upload.samples.len(), Fate::Duplicate);
         self.has_new_refusal = false;
         let source = source_index(member, &upload.source);
         let mut work = Work { key, member, running, upload, source, load, effects };
-        let is_new_attendance = note_attendance(&mut work)?;
+        let attendance = note_attendance(&mut work)?;
+        self.has_earlier_login = attendance == Attendance::Earlier;
+        let is_new_attendance = attendance != Attendance::Known;
         let mut programme = running.versions.on(upload.received_at.civil_date());
         let mut of_date = upload.received_at.civil_date();
         for (index, sample) in upload.samples.iter().enumerate() {
@@ -138,14 +152,10 @@ impl UploadScratch {
         if !sample.id.is_empty() {
             return self.place_with_id(work, index, sample, accepted);
         }
+        let said = self.statement(work.source, sample, 0);
         for piece in accepted.into_iter().flatten() {
-            let statement = Statement {
-                kind: piece.kind,
-                start: piece.start,
-                end: piece.end,
-                steps: piece.steps,
-                ..statement(work.source, sample, 0)
-            };
+            let (kind, start, end, steps) = (piece.kind, piece.start, piece.end, piece.steps);
+            let statement = Statement { kind, start, end, steps, ..said };
             self.placed.push(Placed { date: piece.date, sample: index, statement });
         }
         Ok(())
@@ -165,8 +175,9 @@ impl UploadScratch {
             let refused = intake::refuse_piece(index, arrived_on, work.upload, work.running.versions.on(arrived_on));
             return refused.map_or(Ok(()), |rejection| self.refuse(work, sample, rejection));
         }
+        let said = self.statement(work.source, sample, id);
         if pieces.iter().all(Option::is_none) {
-            self.note_id_deletion(work, index, sample, id);
+            self.note_id_deletion(work, index, said);
         }
         for piece in pieces.iter().flatten().filter(|piece| !before.contains(&piece.date)) {
             self.flush(work)?;
@@ -176,7 +187,7 @@ impl UploadScratch {
         // A deletion by id is of whatever has the id, entered by hand or not.
         let spaces: &[bool] = if is_deletion { &[false, true] } else { &[sample.recording == Recording::Manual] };
         for &is_manual in spaces {
-            let statement = Statement { is_manual, ..statement(work.source, sample, id) };
+            let statement = Statement { is_manual, ..said };
             for piece in pieces.iter().flatten() {
                 let (kind, start, end, steps) = (piece.kind, piece.start, piece.end, piece.steps);
                 let statement = Statement { kind, start, end, steps, ..statement };
@@ -197,13 +208,13 @@ impl UploadScratch {
     }
 
     /// Keeps a deletion by id alone.
-    fn note_id_deletion(&mut self, work: &mut Work<'_, '_, '_>, index: u32, sample: &Sample<'_>, id: u64) {
-        let statement = statement(work.source, sample, id);
+    fn note_id_deletion(&mut self, work: &mut Work<'_, '_, '_>, index: u32, statement: Statement) {
         let deletion = IdDeletion {
-            source: work.source,
-            id,
+            source: statement.source,
+            id: statement.id,
             version: statement.version,
             modified_at: statement.modified_at,
+            rank: statement.rank,
             received_at: work.upload.received_at,
             logged_in_on: work.upload.login().civil_date(),
             upload: work.upload.id.into(),
@@ -227,9 +238,9 @@ impl UploadScratch {
         let is_too_old = |early: &&IdDeletion| intake::refuse_too_old(0, date, early.logged_in_on, programme).is_some();
         let id_deletions = work.member.summary.value.id_deletions.iter();
         for early in id_deletions.filter(|early| (early.source, early.id) == (source, id)).filter(|early| !is_too_old(early)) {
-            let (version, modified_at) = (early.version, early.modified_at);
+            let (version, modified_at, rank) = (early.version, early.modified_at, early.rank);
             for is_manual in [false, true] {
-                let statement = Statement { source, id, is_manual, version, modified_at, ..NOTHING };
+                let statement = Statement { source, id, is_manual, version, modified_at, rank, ..NOTHING };
                 known.push((statement, early.received_at, early.upload.clone()));
             }
         }
@@ -242,6 +253,29 @@ impl UploadScratch {
         }
         self.touched.push((date, true));
         Ok(())
+    }
+
+    /// What a sample says, besides its time and steps. To be asked once a sample.
+    fn statement(&mut self, source: SourceIndex, sample: &Sample<'_>, id: u64) -> Statement {
+        let is_manual = sample.recording == Recording::Manual;
+        let modified_at = sample.modified_at.map_or(i64::MIN, Instant::epoch_millis);
+        let time = if id == 0 { sample.time } else { SampleTime::Unstated };
+        let said = (is_manual && id == 0, id, time, sample.version, modified_at);
+        // Nearly always samples come in order, and so none twice.
+        let is_in_order = id == 0 && self.said_last.is_none_or(|last| last < said);
+        let rank = if is_in_order { 0 } else { self.said.iter().filter(|&&before| before == said).count() };
+        self.said_last = self.said_last.max(Some(said));
+        self.said.push(said);
+        Statement {
+            source,
+            is_manual,
+            id,
+            is_deletion: sample.operation == Operation::Delete,
+            version: sample.version,
+            modified_at,
+            rank: rank as u16,
+            ..NOTHING
+        }
     }
 
     /// Reports what has been placed to its days.
@@ -356,7 +390,8 @@ impl UploadScratch {
             std::mem::take(&mut member.summary.change().awaiting_login)
         };
         self.touched.extend(waited.into_iter().chain([arrived_on, logged_in_on]).map(|date| (date, false)));
-        if settlement.running.has_login_rules && has_later_login(key, member, arrived_on, load)? {
+        let has_login_rules = settlement.running.has_login_rules;
+        if has_login_rules && (self.has_earlier_login || has_later_login(key, member, arrived_on, load)?) {
             // Processed out of order: days up to this login may have been paid as of a later one.
             member.load_months(key, load)?;
             let dates = member.months.iter().flat_map(|(month, kept)| {
@@ -400,6 +435,7 @@ const NOTHING: Statement = Statement {
     steps: 0,
     version: 0,
     modified_at: i64::MIN,
+    rank: 0,
 };
 
 /// The same report on a day where the sample is not.
@@ -407,18 +443,6 @@ fn elsewhere(statement: Statement) -> Statement {
     Statement { kind: Kind::Elsewhere, start: 0, end: 0, steps: 0, is_deletion: true, ..statement }
 }
 
-/// What a sample says, besides its time and steps.
-fn statement(source: SourceIndex, sample: &Sample<'_>, id: u64) -> Statement {
-    Statement {
-        source,
-        is_manual: sample.recording == Recording::Manual,
-        id,
-        is_deletion: sample.operation == Operation::Delete,
-        version: sample.version,
-        modified_at: sample.modified_at.map_or(i64::MIN, Instant::epoch_millis),
-        ..NOTHING
-    }
-}
 
 fn date_of(sample: &Sample<'_>) -> Option<CivilDate> {
     match sample.time {
@@ -448,14 +472,25 @@ fn source_index(member: &mut Member, source: &Source<'_>) -> SourceIndex {
     index as SourceIndex
 }
 
-/// Notes that something was sent, and that the member logged in. `true` if either was not known.
-fn note_attendance(work: &mut Work<'_, '_, '_>) -> Result<bool, Fault> {
+/// What an upload tells of the member having been there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attendance {
+    /// Nothing new.
+    Known,
+    /// A transmission or login that was not known.
+    New,
+    /// A login that was known to have been told of later.
+    Earlier,
+}
+
+/// Notes that something was sent, and that the member logged in.
+fn note_attendance(work: &mut Work<'_, '_, '_>) -> Result<Attendance, Fault> {
     let (arrived_on, logged_in_on) = (work.upload.received_at.civil_date(), work.upload.login().civil_date());
-    let mut is_new = false;
+    let mut told = Attendance::Known;
     let day = arrived_on.day_of_month();
     let kept = work.member.load_month(work.key, arrived_on.month(), work.load)?;
     if !kept.value.has_transmission(day) {
-        is_new = true;
+        told = Attendance::New;
         let month = kept.change();
         month.has_new_transmission |= month.transmissions & (bit(day) - 1) == 0;
         month.transmissions |= bit(day);
@@ -464,7 +499,7 @@ fn note_attendance(work: &mut Work<'_, '_, '_>) -> Result<bool, Fault> {
         }
     }
     if work.upload.channel != Channel::App {
-        return Ok(is_new);
+        return Ok(told);
     }
     let day = logged_in_on.day_of_month();
     let kept = work.member.load_month(work.key, logged_in_on.month(), work.load)?;
@@ -473,14 +508,14 @@ fn note_attendance(work: &mut Work<'_, '_, '_>) -> Result<bool, Fault> {
         Ok(place) if kept.value.logins[place].1 <= arrived_on => {}
         Ok(place) => {
             kept.change().logins[place].1 = arrived_on;
-            is_new = true;
+            told = Attendance::Earlier;
         }
         Err(place) => {
             kept.change().logins.insert(place, (day, arrived_on));
-            is_new = true;
+            told = Attendance::New;
         }
     }
-    Ok(is_new)
+    Ok(told)
 }
 
 /// Whether a login is known that was told of later. It took place in the month before or after at the earliest.
