@@ -1,5 +1,5 @@
-//! Decides how long a season of a whole town may take: 1,200 members, 200 days, some 6.8 million samples, from Parquet. Run it
-//! with `cargo test --release -p jobs -- --ignored --nocapture season`.
+//! Decides how long a season of a whole town may take: 1,200 members, 200 days, some 6.8 million samples, from Parquet.
+//! Run it with `cargo test --release -p jobs -- --ignored --nocapture season`.
 
 use std::time::Instant;
 
@@ -12,7 +12,8 @@ use crate::audit::recompute;
 const MEMBERS: u32 = 1_200;
 const DAYS: u32 = 200;
 
-/// An upload each morning with the hours and totals of the day before, and every fifth evening one with the hours so far.
+/// An upload each morning with the hours and totals of the day before, and every fifth evening one with the hours so
+/// far.
 fn uploads() -> String {
     let hour = |hour: u32| {
         format!(
