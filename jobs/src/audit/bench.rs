@@ -1,5 +1,6 @@
-//! Decides how a step of the audit is run: its SQL from the file of its name, the values it asks for as literals, its result
-//! kept in memory under its name for the steps after it. What the steps say is in `sql/`, their order in [`super::steps`].
+//! Decides how a step of the audit is run: its SQL from the file of its name, the values it asks for as literals, its
+//! result kept in memory under its name for the steps after it. What the steps say is in `sql/`, their order in
+//! [`super::steps`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +8,6 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type, Schema, TimeUnit};
-use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{DataFrame, SessionContext};

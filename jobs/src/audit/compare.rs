@@ -1,5 +1,5 @@
-//! Decides what counts as a difference between the recomputed figures and the recorded ones, and which faults a ledger can
-//! have by itself. The figures come from [`super::steps`]; the comparisons are SQL too.
+//! Decides what counts as a difference between the recomputed figures and the recorded ones, and which faults a ledger
+//! can have by itself. The figures come from [`super::steps`]; the comparisons are SQL too.
 
 use std::collections::BTreeMap;
 

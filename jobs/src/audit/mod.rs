@@ -1,10 +1,11 @@
-//! Decides whether the stream equals the batch (law 6): recomputes every day total and every entitlement of the step rules
-//! by SQL from the recorded facts, and compares them with the ledger, member by member.
+//! Decides whether the stream equals the batch (law 6): recomputes every day total and every entitlement of the step
+//! rules by SQL from the recorded facts, and compares them with the ledger, member by member.
 //!
 //! Nothing here uses the core's rules. What the audit knows of a programme it reads from the recorded TOML itself
-//! (`rulebook.rs`); the computation is the SQL under `sql/`, in the order of `steps.rs`. It is made as of the close of the last
-//! closed day: facts that arrived later are left out, and so are the entries that they made. Programmes are worked through one
-//! by one, and the members of one in ranges, so that memory is bounded by the range and not by the season.
+//! (`rulebook.rs`); the computation is the SQL under `sql/`, in the order of `steps.rs`. It is made as of the close of
+//! the last closed day: facts that arrived later are left out, and so are the entries that they made. Programmes are
+//! worked through one by one, and the members of one in ranges, so that memory is bounded by the range and not by the
+//! season.
 //!
 //! What an audit found is an [`AuditReport`]; whether that fails the command, the command decides.
 
@@ -142,7 +143,8 @@ impl MemberRange {
     }
 }
 
-/// Divides a programme's members into ranges that together hold every possible id, also those that only the ledger knows.
+/// Divides a programme's members into ranges that together hold every possible id, also those that only the ledger
+/// knows.
 async fn ranges(bench: &Bench, audited: &mut ProgrammeAudit) -> Result<Vec<MemberRange>, AuditError> {
     let mut bounds = vec![String::new()];
     let mut held = 0;

@@ -1,5 +1,6 @@
 //! Decides how many steps a source's intervals of one day add up to. Overlapping intervals never count twice: of the
-//! sets of intervals that do not overlap, the one with the most steps counts. Where none overlap, that is the plain sum.
+//! sets of intervals that do not overlap, the one with the most steps counts. Where none overlap, that is the plain
+//! sum.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -68,8 +69,8 @@ impl Accumulator for Intervals {
     }
 }
 
-/// Weighted interval scheduling: with intervals by their end, the best of the first `n` either leaves the last one out, or
-/// takes it and the best of those that end before it starts.
+/// Weighted interval scheduling: with intervals by their end, the best of the first `n` either leaves the last one out,
+/// or takes it and the best of those that end before it starts.
 fn most_steps_apart(intervals: &mut [Interval]) -> Option<i64> {
     if intervals.is_empty() {
         return None;

@@ -297,7 +297,7 @@ impl fmt::Display for LedgerFault {
         match self {
             LedgerFault::Sequence { programme, member, first, last, entries, numbers } => write!(
                 f,
-                "{programme} {member}: sequence from {first} to {last} in {entries} entries with {numbers} different numbers"
+                "{programme} {member}: sequence {first} to {last} in {entries} entries, {numbers} different numbers"
             ),
             LedgerFault::RepeatedEntry { programme, member, rule, period, entries } => {
                 write!(f, "{programme} {member} {rule} {period}: one entry id {entries} times")

@@ -29,7 +29,8 @@ pub(super) fn set_programme(bench: &mut Bench, book: &Rulebook) -> Result<(), Au
     bench.set("arrival_ends_on", arrival_ends_on);
     bench.set("arrival_days_max", book.intake.arrival_days_max);
     bench.set("park_length", book.intake.park_days_max * DAY_LENGTH);
-    // Without a backfill limit the test remains, wider than any date, and refuses nothing: not even days after the login.
+    // Without a backfill limit the test remains, wider than any date, and refuses nothing: not even days after the
+    // login.
     bench.set("backfill_days_max", book.intake.backfill_days_max.unwrap_or(NEVER));
     match book.intake.backfill_days_max {
         Some(_) => bench.set_text("backfill_refusal", "BACKFILL_LIMIT"),
@@ -49,8 +50,8 @@ pub(super) fn set_programme(bench: &mut Bench, book: &Rulebook) -> Result<(), Au
     put_rules_not_audited(bench, book)
 }
 
-/// Computes day totals, baselines and entitlements of the members in the range, from the facts alone. The tables `totals`
-/// and `expected` hold the result, and `baselines` where the programme has one.
+/// Computes day totals, baselines and entitlements of the members in the range, from the facts alone. The tables
+/// `totals` and `expected` hold the result, and `baselines` where the programme has one.
 pub(super) async fn compute(bench: &mut Bench, book: &Rulebook) -> Result<(), AuditError> {
     compute_totals(bench, book).await?;
     if let (Some(baseline), Some(class)) = (&book.baseline, &book.age_class) {

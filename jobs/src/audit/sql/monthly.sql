@@ -1,5 +1,6 @@
 -- A month's two awards: the highest tier that its mean gains over the baseline (KU-44), and the recommended mean of the
--- class (KU-45), which gets what the gain leaves of the month's maximum (KU-46). Means are compared as sums, exactly (G4).
+-- class (KU-45), which gets what the gain leaves of the month's maximum (KU-46). Means are compared as sums, exactly
+-- (G4).
 WITH gains AS (
   SELECT member_no, month, max(points) AS points
   FROM (

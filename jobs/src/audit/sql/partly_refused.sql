@@ -1,5 +1,6 @@
 -- Where a report is refused on one of its two days, it leaves that day to the older reports of its identity (IW-A4).
--- Few samples cross midnight at the edge of what is accepted, so the identities that have one are worked out pair by pair.
+-- Few samples cross midnight at the edge of what is accepted, so the identities that have one are worked out pair by
+-- pair.
 WITH partly AS (
   SELECT DISTINCT source_no, is_manual, id, key_kind, key_from, key_to FROM states WHERE refused_day IS NOT NULL
 ),

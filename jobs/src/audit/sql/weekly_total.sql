@@ -1,5 +1,6 @@
--- The weekly bonus (KU-41, KU-A5): at any close so far, did the days that had come by then, at their totals of now, reach
--- the threshold of the class known then? The sum only grows from close to close, so the last close of each class decides.
+-- The weekly bonus (KU-41, KU-A5): at any close so far, did the days that had come by then, at their totals of now,
+-- reach the threshold of the class known then? The sum only grows from close to close, so the last close of each class
+-- decides.
 WITH sums AS (
   SELECT d.member_no, d.member, d.week_name, k.holds_from, k.is_older,
          sum(CASE WHEN d.first_known_on <= least(k.holds_until - 1, $closed_on) THEN d.steps ELSE 0 END) AS steps

@@ -15,12 +15,13 @@ const CLOSED_ON: &str = "2025-12-31";
 
 /// The folder of the shared data, or `None` with a line that says so.
 fn data(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("AYUMI_SHARED_DATA").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let found = [root.join(name), beside.join(name)].into_iter().find(|folder| folder.is_dir());
+    let crate_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // Beside the repository, or beside the folder that holds its worktrees.
+    let beside = ["../../shared/data", "../../../shared/data"].map(|path| crate_folder.join(path));
+    let roots = std::env::var_os("AYUMI_SHARED_DATA").map_or(beside.to_vec(), |root| vec![PathBuf::from(root)]);
+    let found = roots.iter().map(|root| root.join(name)).find(|folder| folder.is_dir());
     if found.is_none() {
-        eprintln!("not tested: there is no folder {}; set AYUMI_SHARED_DATA to where it is", root.join(name).display());
+        eprintln!("not tested: {name} is in none of {roots:?}; set AYUMI_SHARED_DATA to the folder that has it");
     }
     found
 }

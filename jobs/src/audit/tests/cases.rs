@@ -1,5 +1,5 @@
-//! Decides how the audit's SQL answers the handbook's worked examples (rules.md 5.6) and the corners of intake: overlap,
-//! midnight, deletion, moved samples, days that come late.
+//! Decides how the audit's SQL answers the handbook's worked examples (rules.md 5.6) and the corners of intake:
+//! overlap, midnight, deletion, moved samples, days that come late.
 
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ fn worked_example_1_tiers() {
 
 #[test]
 fn worked_example_2_a_week() {
-    let week = |birth_date, steps| {
+    let week = |birth_date, steps: [Option<i64>; 7]| {
         let found = town(birth_date, days("2025-06", 2, &steps)).recompute();
         assert_eq!(points(&found, "KU-41"), points_on(&found, "KU-41", "2025-W23"));
         points(&found, "KU-40") + points(&found, "KU-41")
