@@ -58,11 +58,6 @@ impl Cache {
         self.memory_bytes += months * MONTH_BYTES + days * DAY_BYTES;
     }
 
-    /// The present sweep: values used are marked with it.
-    pub fn sweep(&self) -> u32 {
-        self.sweep
-    }
-
     /// Writes every changed value once.
     pub fn stage(&mut self, changes: &mut Vec<Change>) {
         for key in std::mem::take(&mut self.changed) {
@@ -100,26 +95,22 @@ impl Cache {
         if self.memory_bytes <= memory_bytes_max {
             return;
         }
-        // Days and months first, since an old day is seldom touched again; then members; each unless used since the last sweep.
+        // The days first: after its morning a day is seldom heard of again, and costs one read if it is. Then members not
+        // used since the last time that memory ran short; and if that is not enough, all.
         for member in self.members.values_mut() {
-            let used = |used_in| used_in == self.sweep;
-            member.days.retain(|_, kept| used(kept.used_in));
-            member.months.retain(|_, kept| used(kept.used_in));
-            if !used(member.used_in) {
-                member.ids = None;
-            }
+            member.days.clear();
         }
         self.count();
         if self.memory_bytes > memory_bytes_max / 2 {
             self.members.retain(|_, member| member.used_in == self.sweep);
             self.count();
+            self.sweep += 1;
         }
-        if self.memory_bytes > memory_bytes_max / 2 {
+        if self.memory_bytes > memory_bytes_max / 4 * 3 {
             self.members.clear();
             self.count();
         }
         self.members.shrink_to_fit();
-        self.sweep += 1;
     }
 
     fn count(&mut self) {
@@ -146,9 +137,7 @@ impl Member {
             cache.months += 1;
             self.months.insert(month, kept);
         }
-        let kept = self.months.get_mut(&month).ok_or_else(|| Fault("a month vanished".into()))?;
-        kept.used_in = cache.sweep;
-        Ok(kept)
+        self.months.get_mut(&month).ok_or_else(|| Fault("a month vanished".into()))
     }
 
     /// Brings all months that exist into memory.
@@ -169,9 +158,7 @@ impl Member {
             cache.days += 1;
             self.days.insert(date, kept);
         }
-        let kept = self.days.get_mut(&date).ok_or_else(|| Fault("a day vanished".into()))?;
-        kept.used_in = cache.sweep;
-        Ok(kept)
+        self.days.get_mut(&date).ok_or_else(|| Fault("a day vanished".into()))
     }
 
     /// Brings the index of sample ids into memory.
@@ -219,8 +206,6 @@ impl Member {
 pub struct Load<'s> {
     /// Where they are.
     pub store: &'s dyn Store,
-    /// The present sweep of the cache.
-    pub sweep: u32,
     /// Months read or made.
     pub months: usize,
     /// Days read or made.

@@ -213,7 +213,7 @@ impl Engine {
         if !crate::enrolment::is_enrolled_in_time(member, upload.received_at, &version) {
             return self.park(upload.received_at, &version, original, store, effects);
         }
-        let mut load = Load { store, sweep: self.cache.sweep(), months: 0, days: 0 };
+        let mut load = Load { store, months: 0, days: 0 };
         let key = &self.scratch.key[..];
         let member = self.cache.member(key, store)?;
         let outcome = self.scratch.upload.apply(key, member, running, upload, &mut load, &mut self.scratch.day, effects)?;
@@ -260,7 +260,7 @@ impl Engine {
             }
             crate::enrolment::Outcome::Accepted => {}
         }
-        let mut load = Load { store, sweep: self.cache.sweep(), months: 0, days: 0 };
+        let mut load = Load { store, months: 0, days: 0 };
         let member = self.cache.member(key, store)?;
         member.load_months(key, &mut load)?;
         let mut settlement = Settlement { running, effects, entitlements: &mut self.scratch.entitlements };
@@ -367,7 +367,7 @@ impl Engine {
                 self.due.add(until.max(date.plus_days(1)), key.bytes());
             }
         }
-        let mut load = Load { store, sweep: self.cache.sweep(), months: 0, days: 0 };
+        let mut load = Load { store, months: 0, days: 0 };
         let member = self.cache.member(key.bytes(), store)?;
         member.load_months(key.bytes(), &mut load)?;
         let mut settlement = Settlement { running, effects, entitlements: &mut self.scratch.entitlements };

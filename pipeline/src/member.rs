@@ -169,14 +169,12 @@ pub struct Kept<T> {
     pub value: T,
     /// Must be written at the next commit.
     pub is_changed: bool,
-    /// The last sweep of the cache during which it was used.
-    pub used_in: u32,
 }
 
 impl<T> Kept<T> {
     /// A value as it is stored.
     pub const fn stored(value: T) -> Self {
-        Kept { value, is_changed: false, used_in: 0 }
+        Kept { value, is_changed: false }
     }
 
     /// For changing it.
