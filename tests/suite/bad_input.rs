@@ -218,7 +218,7 @@ fn a_bad_sample_is_refused_alone_and_the_rest_of_its_upload_counts() {
             interval("9999-12-30T09:00:00+09:00", "9999-12-30T10:00:00+09:00", json!(5)),
             "DATE_OUT_OF_RANGE",
         ),
-        ("an interval without an end", json!({ "kind": "INTERVAL", "start": nine, "steps": 5 }), "SAMPLE_TIME_MISSING"),
+        ("a sample without a time", json!({ "steps": 5 }), "SAMPLE_TIME_MISSING"),
     ];
     let place = Place::new();
     let bad = (1..).zip(&cases).map(|(day, (_, sample, _))| {
@@ -238,6 +238,25 @@ fn a_bad_sample_is_refused_alone_and_the_rest_of_its_upload_counts() {
     }
     let with_its_neighbours: Vec<u64> = (10..=10 + cases.len() as u64).chain([25]).collect();
     assert_eq!(place.days_that_count(), with_its_neighbours);
+}
+
+#[test]
+fn a_sample_that_lacks_a_time_is_kept_with_the_fields_that_it_had() {
+    let samples = [
+        json!({ "kind": "INTERVAL", "start": "2025-06-18T09:00:00+09:00", "steps": 5 }),
+        json!({ "kind": "DAILY_TOTAL", "steps": 6 }),
+        json!({ "start": "2025-06-18T09:00:00+09:00", "end": "2025-06-18T10:00:00+09:00", "steps": 7 }),
+    ];
+    let place = Place::new();
+    let file = place.write("samples.jsonl", &between_good_days(&[upload(json!({ "samples": samples })).into_bytes()]));
+    let refused = place.refused(&[&file]);
+    let reasons: Vec<&str> = refused.iter().map(|refused| refused.reason.as_str()).collect();
+    assert_eq!(reasons, ["SAMPLE_TIME_MISSING"; 3], "{refused:?}");
+    for (sample, refused) in samples.iter().zip(&refused) {
+        let kept: Value = serde_json::from_slice(&refused.payload).unwrap();
+        let lost: Vec<_> = sample.as_object().unwrap().iter().filter(|(field, value)| kept[*field] != **value).collect();
+        assert!(lost.is_empty(), "{lost:?} of {sample} is lost in {kept}");
+    }
 }
 
 /// Records in good form that are refused as a whole: what is wrong, the line, the reason.
@@ -441,6 +460,7 @@ fn what_a_broken_file_still_held_is_kept_as_it_came() {
     let tail = &last[..last.len() - 4];
     let holds_tail = block.payload.windows(tail.len()).any(|window| window == tail);
     assert!(line.payload == half && holds_tail, "not the bytes that came: {shown:#?}");
+    assert!(!block.detail.contains("JSON"), "the detail speaks of JSON where an Avro file breaks off: {}", block.detail);
 }
 
 /// Uploads and something else, as a gateway of another maker might mix them.
@@ -484,14 +504,17 @@ fn a_file_that_is_no_avro_at_all_is_one_malformed_record() {
 #[test]
 fn an_empty_file_is_said_to_be_empty_and_is_no_failure() {
     let place = Place::new();
+    let mut unsaid = Vec::new();
     for name in ["empty.jsonl", "empty.jsonl.gz", "empty.avro"] {
         let file = place.write(name, b"");
         let data = place.home.path().join(format!("data of {name}"));
         let said = run(&["replay", "--data", data.to_str().unwrap(), file.to_str().unwrap()]);
         assert_eq!(said.code, 0, "{name}: {}", said.err);
-        let is_said = said.err.lines().any(|line| line.contains("FILE_EMPTY") && line.contains(name));
-        assert!(is_said, "{name}: {}", said.err);
+        if !said.err.lines().any(|line| line.contains("FILE_EMPTY") && line.contains(name)) {
+            unsaid.push(format!("{name}: {}{}", said.err, said.out));
+        }
     }
+    assert!(unsaid.is_empty(), "FILE_EMPTY is not said of {}", unsaid.join("\n"));
 }
 
 #[test]

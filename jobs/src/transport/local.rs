@@ -93,12 +93,12 @@ impl Local {
         std::fs::create_dir_all(folder).map_err(|error| opening(error.into()))?;
         let database = Database::builder(folder.join("store"))
             .cache_size(memory_bytes_max / 4)
-            .max_write_buffer_size(Some(memory_bytes_max / 2))
             .max_journaling_size((memory_bytes_max * 2).max(128 << 20))
             .manual_journal_persist(true)
             .open()
             .map_err(opening)?;
-        let memtable_bytes = (memory_bytes_max / 8).clamp(4 << 20, 64 << 20);
+        // Four keyspaces, each with a table being filled and a few being written out.
+        let memtable_bytes = (memory_bytes_max / 16).clamp(2 << 20, 64 << 20);
         let keyspace = |name: &str| {
             database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes)).map_err(opening)
         };
