@@ -227,6 +227,10 @@ impl<T: Transport> AwardWorker<T> {
                 self.scratch = scratch;
                 return Ok(self.refuse_too_large(payload, provenance));
             }
+            Format::Broken => {
+                self.scratch = scratch;
+                return Ok(self.refuse_broken(payload, provenance));
+            }
         };
         let result = match decoded {
             Ok(record) => self.decide(&record, format, payload, provenance),
@@ -240,7 +244,18 @@ impl<T: Transport> AwardWorker<T> {
         result
     }
 
+    /// Only the clock and `publish` declare days over and publish programmes: they go to every partition, as Avro.
+    fn refuse_declaration(&mut self, record: &Record<'_>, payload: &[u8], provenance: &Provenance) -> Disposition {
+        let detail = "a file can declare neither a day over nor a programme; days end by what is replayed".to_owned();
+        let rejection = Rejection { reason: RejectionReason::Malformed, sample: None, activity_date: None, detail };
+        self.reject(rejection, &Described::of(record), provenance, payload);
+        Disposition::Rejected
+    }
+
     fn decide(&mut self, record: &Record<'_>, format: Format, payload: &[u8], provenance: &Provenance) -> Result<Disposition, AwardError> {
+        if provenance.file.is_some() && matches!(record, Record::DayClosed(_) | Record::Programme(_)) {
+            return Ok(self.refuse_declaration(record, payload, provenance));
+        }
         let parsed;
         let input = match record {
             Record::Upload(upload) => Input::Upload(*upload),
@@ -272,7 +287,12 @@ impl<T: Transport> AwardWorker<T> {
                     _ => None,
                 };
                 match sample {
-                    Some(sample) => self.reject(rejection, &described, provenance, &crate::sample_text::to_json(sample)),
+                    Some(sample) => {
+                        let index = rejection.sample.unwrap_or(0) as usize;
+                        let original = crate::sample_text::as_it_came(format, payload, index);
+                        let text = original.unwrap_or_else(|| crate::sample_text::to_json(sample));
+                        self.reject(rejection, &described, provenance, &text);
+                    }
                     None => self.reject(rejection, &described, provenance, payload),
                 }
             }
@@ -344,6 +364,16 @@ impl<T: Transport> AwardWorker<T> {
         };
         let rejection = Rejection { reason: RejectionReason::RecordTooLarge, sample: None, activity_date: None, detail };
         self.reject(rejection, &Described::default(), provenance, beginning);
+        Disposition::Rejected
+    }
+
+    fn refuse_broken(&mut self, payload: &[u8], provenance: &Provenance) -> Disposition {
+        let end = payload.iter().position(|&byte| byte == b'\n').unwrap_or(payload.len());
+        let why = String::from_utf8_lossy(&payload[..end]);
+        let held = payload.get(end + 1..).unwrap_or_default();
+        let detail = format!("the file can't be read here: {why}");
+        let rejection = Rejection { reason: RejectionReason::Malformed, sample: None, activity_date: None, detail };
+        self.reject(rejection, &Described::default(), provenance, held);
         Disposition::Rejected
     }
 

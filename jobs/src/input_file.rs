@@ -5,7 +5,7 @@
 //! record comes next is [`crate::replay`]'s.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,7 +89,9 @@ impl InputFile {
         let sha256 = sha256_of(File::open(path).map_err(unreadable)?).map_err(unreadable)?;
         let reader = BufReader::with_capacity(256 * 1024, File::open(path).map_err(unreadable)?);
         let name = path.to_string_lossy();
-        let kind = if name.ends_with(".gz") {
+        let kind = if metadata.len() == 0 {
+            Kind::Ended
+        } else if name.ends_with(".gz") {
             Kind::Lines(Box::new(BufReader::with_capacity(256 * 1024, MultiGzDecoder::new(reader))))
         } else if name.ends_with(".jsonl") || name.ends_with(".json") || name.ends_with(".ndjson") {
             Kind::Lines(Box::new(reader))
@@ -136,58 +138,44 @@ impl InputFile {
                 Ok(Line::TooLarge(what)) => raw(self.line, Format::TooLarge, what.encode()),
                 Ok(Line::End) => return None,
                 Err(error) => {
-                    // A gzip stream that breaks off: what came of the line, and why there is no more.
+                    // A gzip stream that breaks off: why there is no more, and what came of the line.
                     self.kind = Kind::Ended;
-                    line.extend_from_slice(format!("\n[the file can't be read further: {error}]").as_bytes());
-                    raw(self.line, Format::Json, line)
+                    broken(self.line, &error.to_string(), &line)
                 }
             });
         }
     }
 
-    /// Turns a line into Avro, or leaves it as it is for the award worker to refuse.
+    /// Finds out whose record a line is and when it was received. The line itself goes on as it is: a record that is
+    /// refused is kept byte for byte (law 5), and what is wrong with it is the award worker's to say.
     fn parsed(&mut self, line: Vec<u8>) -> Item {
-        let mut payload = Vec::with_capacity(line.len() / 4);
-        match self.scratch.decode_json(&line) {
-            Ok(Record::Upload(upload)) => {
-                schemas::encode_upload(&upload, &mut payload);
-                let (member, received_at) = (upload.member.to_owned(), Some(upload.received_at));
-                Item { line: self.line, format: Format::Avro, payload, member, received_at }
-            }
-            Ok(Record::Member(record)) => {
-                schemas::encode_member(&record, &mut payload);
-                let (member, received_at) = (record.change.member.to_owned(), Some(record.change.received_at));
-                Item { line: self.line, format: Format::Avro, payload, member, received_at }
-            }
-            // Of a member, so it keeps its order; days and programme versions are never taken from a file.
-            Ok(Record::Other { member, received_at, .. }) => {
-                let member = member.to_owned();
-                Item { line: self.line, format: Format::Json, payload: line, member, received_at }
-            }
-            Ok(Record::DayClosed(_) | Record::Programme(_)) | Err(_) => raw(self.line, Format::Json, line),
-        }
+        let (member, received_at) = match self.scratch.decode_json(&line) {
+            Ok(record) => whose(&record),
+            Err(_) => (String::new(), None),
+        };
+        Item { line: self.line, format: Format::Json, payload: line, member, received_at }
     }
 
     fn next_avro(&mut self) -> Option<Item> {
         let Kind::Avro(reader) = &mut self.kind else { return None };
         let value = reader.next()?;
         self.line += 1;
-        let payload = match value {
-            Ok(value) => schemas::container::to_single_object(value),
-            Err(error) => Err(error.to_string()),
-        };
-        let payload = match payload {
-            Ok(payload) => payload,
+        let value = match value {
+            Ok(value) => value,
             Err(error) => {
+                // A file that breaks off. Where the record began can't be told, so the end of the file is kept.
                 self.kind = Kind::Ended;
-                let why = format!("[record {} of the file can't be read: {error}]", self.line);
-                return Some(raw(self.line, Format::Json, why.into_bytes()));
+                return Some(broken(self.line, &error.to_string(), &end_of_file(&self.name)));
             }
         };
+        let shown = format!("{value:?}");
+        let payload = match schemas::container::to_single_object(value) {
+            Ok(payload) => payload,
+            Err(error) => return Some(broken(self.line, &error, shown.as_bytes())),
+        };
         let (member, received_at) = match self.scratch.decode_avro(&payload) {
-            Ok(Record::Upload(upload)) => (upload.member.to_owned(), Some(upload.received_at)),
-            Ok(Record::Member(record)) => (record.change.member.to_owned(), Some(record.change.received_at)),
-            _ => (String::new(), None),
+            Ok(record) => whose(&record),
+            Err(_) => (String::new(), None),
         };
         Some(Item { line: self.line, format: Format::Avro, payload, member, received_at })
     }
@@ -203,6 +191,37 @@ impl Iterator for InputFile {
             Kind::Ended => None,
         }
     }
+}
+
+/// Whose record it is, and when it was received. Days and programme versions are nobody's: a file declares neither.
+fn whose(record: &Record<'_>) -> (String, Option<Instant>) {
+    match record {
+        Record::Upload(upload) => (upload.member.to_owned(), Some(upload.received_at)),
+        Record::Member(record) => (record.change.member.to_owned(), Some(record.change.received_at)),
+        Record::Other { member, received_at, .. } => ((*member).to_owned(), *received_at),
+        Record::DayClosed(_) | Record::Programme(_) => (String::new(), None),
+    }
+}
+
+/// What can't be read, and why.
+fn broken(line: u64, why: &str, held: &[u8]) -> Item {
+    let mut payload = why.replace('\n', " ").into_bytes();
+    payload.push(b'\n');
+    payload.extend_from_slice(held);
+    raw(line, Format::Broken, payload)
+}
+
+/// The last 64 KiB of a file; nothing if it can't be read.
+fn end_of_file(name: &str) -> Vec<u8> {
+    let read = || {
+        let mut file = File::open(name)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TooLarge::BEGINNING_BYTES_MAX as u64)))?;
+        let mut held = Vec::new();
+        file.read_to_end(&mut held)?;
+        Ok::<_, std::io::Error>(held)
+    };
+    read().unwrap_or_default()
 }
 
 fn raw(line: u64, format: Format, payload: Vec<u8>) -> Item {

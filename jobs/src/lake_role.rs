@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Moment};
 
-use schemas::{Origin, Scratch};
+use schemas::{Origin, Record, Scratch};
 use thiserror::Error;
 
 use crate::award::INPUT_TOPIC;
@@ -227,13 +227,14 @@ impl Reading {
             let decoded = match record.format {
                 Format::Avro => scratch.decode_avro(record.payload),
                 Format::Json => scratch.decode_json(record.payload),
-                Format::TooLarge => {
+                Format::TooLarge | Format::Broken => {
                     next = record.offset + 1; // Not a fact: the award worker refuses it, with what is left of it.
                     return;
                 }
             };
-            // What is not a record is no fact either.
-            if let Ok(fact) = decoded {
+            // What is not a record is no fact either, nor is a file's word that a day is over.
+            let is_declared = |fact: &Record<'_>| matches!(fact, Record::DayClosed(_) | Record::Programme(_));
+            if let Some(fact) = decoded.ok().filter(|fact| record.file.is_none() || !is_declared(fact)) {
                 origin.offset = record.offset;
                 if origin.file.as_deref() != record.file {
                     origin.file = record.file.map(str::to_owned);

@@ -1,7 +1,25 @@
 //! Decides how one refused sample is shown: as the JSON form of the public contract. The whole upload is in `facts_uploads`.
 
 use pipeline::fact::{Operation, Recording, Sample, SampleTime};
+use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::transport::Format;
+
+/// The sample of an upload as it stood in its JSON line; `None` of any other record.
+pub fn as_it_came(format: Format, payload: &[u8], index: usize) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Samples<'s> {
+        #[serde(borrow)]
+        samples: Vec<&'s RawValue>,
+    }
+    if format != Format::Json {
+        return None;
+    }
+    let upload: Samples<'_> = serde_json::from_slice(payload).ok()?;
+    upload.samples.get(index).map(|sample| sample.get().as_bytes().to_vec())
+}
 
 /// The sample as JSON.
 pub fn to_json(sample: &Sample<'_>) -> Vec<u8> {

@@ -94,7 +94,9 @@ impl Workers {
                 std::panic::resume_unwind(panic);
             }
         }
-        match self.states.iter().find_map(|state| lock(state).error.take()) {
+        // Of several failures the one that is not a consequence of another says most.
+        let errors = self.states.iter().filter_map(|state| lock(state).error.take());
+        match errors.min_by_key(|error| error.to_string().contains("Poisoned")) {
             Some(error) => Err(error),
             None => Ok(()),
         }

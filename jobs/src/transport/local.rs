@@ -91,7 +91,11 @@ impl Local {
     pub fn open(folder: &Path, partitions: i32, memory_bytes_max: u64) -> Result<Local, TransportError> {
         let opening = |source| TransportError::Local { doing: "opened", source };
         std::fs::create_dir_all(folder).map_err(|error| opening(error.into()))?;
-        let database = Database::builder(folder.join("store"))
+        let store = folder.join("store");
+        if !store.exists() {
+            make_store(folder, &store).map_err(opening)?;
+        }
+        let database = Database::builder(store)
             .cache_size(memory_bytes_max / 4)
             .max_journaling_size((memory_bytes_max * 2).max(128 << 20))
             .manual_journal_persist(true)
@@ -212,7 +216,8 @@ impl Local {
                 let format = match tag {
                     0 => Format::Avro,
                     1 => Format::Json,
-                    _ => Format::TooLarge,
+                    2 => Format::TooLarge,
+                    _ => Format::Broken,
                 };
                 let line = Some(read_varint(&mut rest)? as i64).filter(|&line| line > 0);
                 let payload = read_bytes(&mut rest)?;
@@ -352,6 +357,23 @@ impl Store for LocalStore {
         }
         Ok(())
     }
+}
+
+/// Makes an empty store beside its place and moves it there when it is whole: one that is killed while it is being made
+/// could not be opened again.
+fn make_store(folder: &Path, store: &Path) -> Result<(), fjall::Error> {
+    let unfinished = folder.join("store.unfinished");
+    if unfinished.exists() {
+        std::fs::remove_dir_all(&unfinished)?;
+    }
+    let database = Database::builder(&unfinished).open()?;
+    for name in ["inputs", "outputs", "state", "meta"] {
+        database.keyspace(name, KeyspaceCreateOptions::default)?;
+    }
+    database.persist(PersistMode::SyncAll)?;
+    drop(database);
+    std::fs::rename(unfinished, store)?;
+    Ok(std::fs::File::open(folder)?.sync_all()?)
 }
 
 fn reading(source: fjall::Error) -> TransportError {

@@ -55,6 +55,8 @@ pub enum Format {
     Json,
     /// The record was larger than a record may be: what is left of it, see [`TooLarge`].
     TooLarge,
+    /// The file that it should have come from can't be read further: a line that says why, then what the file still held.
+    Broken,
 }
 
 /// What is kept of a record that is too large: `"{length} {sha256 in hex}\n"`, then its first 64 KiB.
@@ -139,7 +141,10 @@ fn remedy(error: &fjall::Error) -> &'static str {
             "; the disk is full: make room and start again, nothing that was committed is lost"
         }
         fjall::Error::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied => "; check who owns the folder",
-        fjall::Error::Poisoned => "; an earlier write failed, so nothing more is written: make room and start again",
+        fjall::Error::Poisoned => {
+            "; an earlier write failed, most likely because the disk is full, so nothing more is written: make room and start \
+             again, nothing that was committed is lost"
+        }
         _ => "",
     }
 }

@@ -56,7 +56,7 @@ async fn facts_read_back_as_they_were() {
         enrolment(),
         programme(),
         other(),
-        Record::DayClosed(date("2025-06-03")),
+        Record::DayClosed(schemas::ClockRecord { date: date("2025-06-03"), parked_wait: false }),
     ];
     for (offset, record) in records.iter().enumerate() {
         assert!(writer.append_fact(&facts, offset as i64, record, b"{\"type\":\"checkin\"}", &origin(7)).unwrap());
