@@ -3,6 +3,7 @@
 
 mod audit;
 mod check;
+mod compact;
 mod demo;
 mod explain;
 mod export;
@@ -49,6 +50,8 @@ enum Command {
     Audit(audit::Audit),
     /// Write a plain-Parquet snapshot of the lake
     Export(export::Export),
+    /// Merge the lake's small files into large ones
+    Compact(compact::Compact),
     /// Check programme files
     Check(check::Check),
     /// Measure the embedded pipeline
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Audit(audit) => audit.run(),
         Command::Export(export) => export.run(),
+        Command::Compact(compact) => compact.run(),
         Command::Check(check) => check.run(),
         Command::Load(load) => load.run(),
     };
