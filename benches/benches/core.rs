@@ -46,7 +46,8 @@ fn season(members: &[String], part: Part) -> Duration {
         };
         timed(Part::Apply, &mut || {
             for (member, samples) in members.iter().zip(&days) {
-                let applied = engine.apply(&Input::Upload(upload(member, date, samples)), &Vec::new, &store, &mut effects);
+                let applied =
+                    engine.apply(&Input::Upload(upload(member, date, samples)), &Vec::new, &store, &mut effects);
                 assert!(applied.is_ok());
             }
         });
@@ -66,7 +67,9 @@ fn season(members: &[String], part: Part) -> Duration {
 
 fn decide(criterion: &mut Criterion) {
     let members: Vec<String> = (0..MEMBERS).map(|member| format!("m-{member:05}")).collect();
-    for (name, part) in [("apply an upload", Part::Apply), ("close a member's day", Part::Close), ("stage its state", Part::Stage)] {
+    for (name, part) in
+        [("apply an upload", Part::Apply), ("close a member's day", Part::Close), ("stage its state", Part::Stage)]
+    {
         criterion.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
                 // A season is many uploads: a few of them give a figure, however many are asked for.

@@ -40,7 +40,8 @@ pub fn samples(date: CivilDate, salt: i64) -> Vec<Sample<'static>> {
         version: 0,
         modified_at: None,
     };
-    let hours = (0..24).map(|h| sample(SampleTime::Interval { start: hour(h), end: hour(h + 1) }, (h * 37 + salt * 11) % 800));
+    let hours =
+        (0..24).map(|h| sample(SampleTime::Interval { start: hour(h), end: hour(h + 1) }, (h * 37 + salt * 11) % 800));
     let mut samples: Vec<_> = hours.collect();
     samples.push(sample(SampleTime::DailyTotal(date), 8_000 + salt * 13 % 3_000));
     samples

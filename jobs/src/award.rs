@@ -235,7 +235,8 @@ impl<T: Transport> AwardWorker<T> {
         let result = match decoded {
             Ok(record) => self.decide(&record, format, payload, provenance),
             Err(error) => {
-                let rejection = Rejection { reason: error.reason, sample: None, activity_date: None, detail: error.detail };
+                let rejection =
+                    Rejection { reason: error.reason, sample: None, activity_date: None, detail: error.detail };
                 self.reject(rejection, &Described::default(), provenance, payload);
                 Ok(Disposition::Rejected)
             }
@@ -252,7 +253,13 @@ impl<T: Transport> AwardWorker<T> {
         Disposition::Rejected
     }
 
-    fn decide(&mut self, record: &Record<'_>, format: Format, payload: &[u8], provenance: &Provenance) -> Result<Disposition, AwardError> {
+    fn decide(
+        &mut self,
+        record: &Record<'_>,
+        format: Format,
+        payload: &[u8],
+        provenance: &Provenance,
+    ) -> Result<Disposition, AwardError> {
         if provenance.file.is_some() && matches!(record, Record::DayClosed(_) | Record::Programme(_)) {
             return Ok(self.refuse_declaration(record, payload, provenance));
         }
@@ -269,9 +276,14 @@ impl<T: Transport> AwardWorker<T> {
                 Input::Programme { programme: Arc::<Programme>::clone(&parsed), source: programme.source }
             }
             Record::Other { type_name, .. } => {
-                let detail = format!("records of type {type_name:?} are not processed yet; they are kept in facts_records");
-                let rejection =
-                    Rejection { reason: RejectionReason::UnsupportedRecordType, sample: None, activity_date: None, detail };
+                let detail =
+                    format!("records of type {type_name:?} are not processed yet; they are kept in facts_records");
+                let rejection = Rejection {
+                    reason: RejectionReason::UnsupportedRecordType,
+                    sample: None,
+                    activity_date: None,
+                    detail,
+                };
                 self.reject(rejection, &Described::of(record), provenance, payload);
                 return Ok(Disposition::Rejected);
             }
@@ -357,12 +369,18 @@ impl<T: Transport> AwardWorker<T> {
         let what = TooLarge::decode(payload);
         let (detail, beginning) = match &what {
             Some(what) => (
-                format!("{} bytes where a record has at most {}; SHA-256 {}", what.length, crate::transport::RECORD_BYTES_MAX, what.sha256),
+                format!(
+                    "{} bytes where a record has at most {}; SHA-256 {}",
+                    what.length,
+                    crate::transport::RECORD_BYTES_MAX,
+                    what.sha256
+                ),
                 &what.beginning[..],
             ),
             None => ("a record that is too large, without its length".to_owned(), payload),
         };
-        let rejection = Rejection { reason: RejectionReason::RecordTooLarge, sample: None, activity_date: None, detail };
+        let rejection =
+            Rejection { reason: RejectionReason::RecordTooLarge, sample: None, activity_date: None, detail };
         self.reject(rejection, &Described::default(), provenance, beginning);
         Disposition::Rejected
     }

@@ -100,7 +100,14 @@ impl InputFile {
         } else {
             return Err(FileError::Kind(path.to_owned()));
         };
-        Ok(InputFile { name: name.as_ref().into(), sha256, bytes: metadata.len(), kind, line: 0, scratch: Scratch::default() })
+        Ok(InputFile {
+            name: name.as_ref().into(),
+            sha256,
+            bytes: metadata.len(),
+            kind,
+            line: 0,
+            scratch: Scratch::default(),
+        })
     }
 
     fn open_avro(path: &Path, reader: BufReader<File>, sha256: String, bytes: u64) -> Result<InputFile, FileError> {
@@ -302,4 +309,3 @@ fn sha256_of(mut file: File) -> std::io::Result<String> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
-

@@ -217,9 +217,15 @@ impl Reading {
         Ok(self.next > from)
     }
 
-    fn read_facts(&mut self, local: &Local, writer: &mut LakeWriter, scratch: &mut Scratch) -> Result<(), LakeRoleError> {
+    fn read_facts(
+        &mut self,
+        local: &Local,
+        writer: &mut LakeWriter,
+        scratch: &mut Scratch,
+    ) -> Result<(), LakeRoleError> {
         let (mut result, mut next) = (Ok(()), self.next);
-        let mut origin = Origin { topic: INPUT_TOPIC.into(), partition: self.partition, offset: 0, file: None, line: None };
+        let mut origin =
+            Origin { topic: INPUT_TOPIC.into(), partition: self.partition, offset: 0, file: None, line: None };
         local.read_inputs(self.partition, self.next, READ_BYTES, &mut |record| {
             if result.is_err() {
                 return;
@@ -248,7 +254,12 @@ impl Reading {
         Ok(result?)
     }
 
-    fn read_outputs(&mut self, topic: OutputTopic, local: &Local, writer: &mut LakeWriter) -> Result<(), LakeRoleError> {
+    fn read_outputs(
+        &mut self,
+        topic: OutputTopic,
+        local: &Local,
+        writer: &mut LakeWriter,
+    ) -> Result<(), LakeRoleError> {
         let (mut result, mut next) = (Ok(()), self.next);
         local.read_outputs(topic, self.partition, self.next, READ_BYTES, &mut |record| {
             if result.is_ok() {
@@ -260,7 +271,13 @@ impl Reading {
         result
     }
 
-    fn append_output(&self, topic: OutputTopic, offset: i64, payload: &[u8], writer: &mut LakeWriter) -> Result<(), LakeRoleError> {
+    fn append_output(
+        &self,
+        topic: OutputTopic,
+        offset: i64,
+        payload: &[u8],
+        writer: &mut LakeWriter,
+    ) -> Result<(), LakeRoleError> {
         let unreadable = |error: schemas::DecodeError| LakeRoleError::Unreadable {
             topic: topic.name(),
             partition: self.partition,
@@ -273,7 +290,11 @@ impl Reading {
                 writer.append_entry(source, offset, &schemas::decode_entry(payload).map_err(unreadable)?)?;
             }
             OutputTopic::DailyTotals => {
-                writer.append_daily_total(source, offset, &schemas::decode_daily_total(payload).map_err(unreadable)?)?;
+                writer.append_daily_total(
+                    source,
+                    offset,
+                    &schemas::decode_daily_total(payload).map_err(unreadable)?,
+                )?;
             }
             OutputTopic::Rejections => {
                 writer.append_rejection(source, offset, &schemas::decode_rejection(payload).map_err(unreadable)?)?;

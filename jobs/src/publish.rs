@@ -32,7 +32,9 @@ pub enum PublishError {
         source: std::io::Error,
     },
     /// The version is out already, with another text.
-    #[error("{file}: version {version} of {programme} is published already with another text; give it the next version number and an effective_on after the last closed day")]
+    #[error(
+        "{file}: version {version} of {programme} is published already with another text; give it the next version number and an effective_on after the last closed day"
+    )]
     Changed {
         /// The file.
         file: String,

@@ -116,7 +116,12 @@ impl Pipeline {
 }
 
 /// Replays files; closes days until nothing is due, or until `until`.
-pub fn replay(settings: &RunSettings, files: &[PathBuf], until: Option<CivilDate>, progress: &Progress) -> Result<(), RunError> {
+pub fn replay(
+    settings: &RunSettings,
+    files: &[PathBuf],
+    until: Option<CivilDate>,
+    progress: &Progress,
+) -> Result<(), RunError> {
     // Every file is looked at before anything is written.
     let mut inputs = Vec::new();
     for path in files {

@@ -33,7 +33,8 @@ pub fn to_json(sample: &Sample<'_>) -> Vec<u8> {
         Operation::Upsert => "UPSERT",
         Operation::Delete => "DELETE",
     };
-    let mut object = json!({ "steps": sample.steps, "recording": recording, "op": operation, "version": sample.version });
+    let mut object =
+        json!({ "steps": sample.steps, "recording": recording, "op": operation, "version": sample.version });
     match sample.time {
         SampleTime::Interval { start, end } => {
             object["kind"] = json!("INTERVAL");

@@ -56,7 +56,9 @@ impl Workers {
                     local.announce();
                 }
             });
-            workers.threads.push(spawned.map_err(|error| TransportError::Local { doing: "opened", source: error.into() })?);
+            workers
+                .threads
+                .push(spawned.map_err(|error| TransportError::Local { doing: "opened", source: error.into() })?);
         }
         Ok(workers)
     }
@@ -68,7 +70,9 @@ impl Workers {
             if self.stop.load(Ordering::Acquire) {
                 return self.finish();
             }
-            let is_idle = |partition: usize| lock(&self.states[partition]).idle_at == Some(self.local.input_end(partition as i32));
+            let is_idle = |partition: usize| {
+                lock(&self.states[partition]).idle_at == Some(self.local.input_end(partition as i32))
+            };
             if (0..self.states.len()).all(is_idle) {
                 return Ok(());
             }

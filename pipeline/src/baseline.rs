@@ -50,7 +50,8 @@ impl<'a> Standing<'a> {
         if as_of < self.opening.known_on {
             return None;
         }
-        let is_above = |known| known_as_of(known, as_of).is_some_and(|steps| steps > self.baseline.first_day_steps_above);
+        let is_above =
+            |known| known_as_of(known, as_of).is_some_and(|steps| steps > self.baseline.first_day_steps_above);
         self.days().find(|&(_, known)| is_above(known)).map(|(date, _)| date)
     }
 
@@ -98,7 +99,8 @@ impl<'a> Standing<'a> {
 
     fn is_transmission(&self, on: CivilDate) -> bool {
         let in_time = self.programme.season.is_none_or(|season| on <= season.arrival_ends_on);
-        in_time && self.member.months.get(&on.month()).is_some_and(|month| month.value.has_transmission(on.day_of_month()))
+        in_time
+            && self.member.months.get(&on.month()).is_some_and(|month| month.value.has_transmission(on.day_of_month()))
     }
 
     /// When and with what the baseline froze, looking at the given dates, each until the next, and until `closed`.
@@ -165,7 +167,8 @@ impl<'a> Standing<'a> {
             .find(|&on| {
                 let known_on = on.max(self.opening.known_on);
                 let first_day = if known_on >= frozen.on { Some(frozen.first_day) } else { self.first_day(known_on) };
-                self.is_transmission(on) && first_day.is_some_and(|first| on >= first.plus_days(self.baseline.days as i32))
+                self.is_transmission(on)
+                    && first_day.is_some_and(|first| on >= first.plus_days(self.baseline.days as i32))
             })
             .map(|on| on.max(self.opening.known_on))
     }

@@ -126,7 +126,12 @@ fn memory_bytes(member: &Member) -> usize {
 
 impl Member {
     /// The month, read or made anew if need be.
-    pub fn load_month(&mut self, key: &[u8], month: CivilMonth, cache: &mut Load<'_>) -> Result<&mut Kept<Month>, Fault> {
+    pub fn load_month(
+        &mut self,
+        key: &[u8],
+        month: CivilMonth,
+        cache: &mut Load<'_>,
+    ) -> Result<&mut Kept<Month>, Fault> {
         if !self.months.contains_key(&month) {
             let mut kept = Kept::default();
             if self.summary.value.months.contains(&month) {
@@ -154,7 +159,8 @@ impl Member {
             let day_of_month = date.day_of_month();
             let month = self.load_month(key, date.month(), cache)?;
             let is_known = month.value.days.iter().any(|line| line.day == day_of_month);
-            let kept = if is_known { Kept::stored(Day::decode(&cache.read(key, What::Day(date))?)?) } else { Kept::default() };
+            let kept =
+                if is_known { Kept::stored(Day::decode(&cache.read(key, What::Day(date))?)?) } else { Kept::default() };
             cache.days += 1;
             self.days.insert(date, kept);
         }

@@ -165,12 +165,18 @@ impl<'a> Reader<'a> {
     }
 
     /// See [`Writer::option`].
-    pub fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, CorruptState>) -> Result<Option<T>, CorruptState> {
+    pub fn option<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, CorruptState>,
+    ) -> Result<Option<T>, CorruptState> {
         if self.flag()? { read(self).map(Some) } else { Ok(None) }
     }
 
     /// `count` things in a row.
-    pub fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Result<T, CorruptState>) -> Result<Vec<T>, CorruptState> {
+    pub fn list<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Result<T, CorruptState>,
+    ) -> Result<Vec<T>, CorruptState> {
         let count = self.count()?;
         (0..count).map(|_| read(self)).collect()
     }

@@ -174,7 +174,13 @@ impl Day {
 
     /// The day's steps as they were known at the close of each arrival date on which they changed, ascending. Empty
     /// while no sample that counts has come. `kinds` are the member's sources' device kinds, by index.
-    pub fn totals(&self, policy: &SourcePolicy, kinds: &[DeviceKind], scratch: &mut DayScratch, out: &mut Vec<(CivilDate, u32)>) {
+    pub fn totals(
+        &self,
+        policy: &SourcePolicy,
+        kinds: &[DeviceKind],
+        scratch: &mut DayScratch,
+        out: &mut Vec<(CivilDate, u32)>,
+    ) {
         out.clear();
         scratch.dates.clear();
         for run in &self.runs {
@@ -199,7 +205,13 @@ impl Day {
     }
 
     /// The day's steps by the facts that had arrived by `as_of`, and in `scratch` each source's.
-    pub fn total_as_of(&self, as_of: CivilDate, policy: &SourcePolicy, kinds: &[DeviceKind], scratch: &mut DayScratch) -> Option<u32> {
+    pub fn total_as_of(
+        &self,
+        as_of: CivilDate,
+        policy: &SourcePolicy,
+        kinds: &[DeviceKind],
+        scratch: &mut DayScratch,
+    ) -> Option<u32> {
         scratch.sources.clear();
         let mut rest = &self.reports[..];
         while let Some(first) = rest.first() {
@@ -213,7 +225,14 @@ impl Day {
     }
 
     /// Adds one source's day to `scratch.sources`: the larger of its total and its intervals, and its merged total apart.
-    fn source_as_of(&self, source: SourceIndex, reports: &[Report], as_of: CivilDate, policy: &SourcePolicy, scratch: &mut DayScratch) {
+    fn source_as_of(
+        &self,
+        source: SourceIndex,
+        reports: &[Report],
+        as_of: CivilDate,
+        policy: &SourcePolicy,
+        scratch: &mut DayScratch,
+    ) {
         scratch.pieces.clear();
         let (mut daily, mut merged, mut any) = (None, None, false);
         let mut rest = reports;
@@ -250,7 +269,11 @@ impl Day {
         let mut newest: Option<(&Statement, &Arrival)> = None;
         for report in identity {
             let run = &self.runs[report.run as usize];
-            let last = run.iter().rev().map(|&arrival| &self.arrivals[arrival as usize]).find(|arrival| arrival.date() <= as_of);
+            let last = run
+                .iter()
+                .rev()
+                .map(|&arrival| &self.arrivals[arrival as usize])
+                .find(|arrival| arrival.date() <= as_of);
             let Some(arrival) = last else { continue };
             if newest.is_none_or(|(statement, at)| is_newer(&report.statement, arrival, statement, at)) {
                 newest = Some((&report.statement, arrival));
@@ -517,7 +540,11 @@ impl Day {
         let day = Day { arrivals, runs, reports };
         let in_range = day.runs.iter().flatten().all(|&a| (a as usize) < day.arrivals.len())
             && day.reports.iter().all(|report| (report.run as usize) < day.runs.len());
-        if in_range { Ok(day) } else { Err(CorruptState { detail: "a day refers to an upload that it does not list".into() }) }
+        if in_range {
+            Ok(day)
+        } else {
+            Err(CorruptState { detail: "a day refers to an upload that it does not list".into() })
+        }
     }
 }
 

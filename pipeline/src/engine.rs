@@ -135,7 +135,10 @@ struct Scratch {
 
 impl Engine {
     /// The engine as it was committed. `parse` reads the programme versions' texts.
-    pub fn restore(store: &dyn Store, parse: &mut dyn FnMut(&str) -> Result<Programme, Fault>) -> Result<Engine, Fault> {
+    pub fn restore(
+        store: &dyn Store,
+        parse: &mut dyn FnMut(&str) -> Result<Programme, Fault>,
+    ) -> Result<Engine, Fault> {
         let mut engine = Engine { due: Due::restore(store)?, ..Engine::default() };
         if let Some(bytes) = store.get(GLOBAL_KEY)? {
             engine.global = Global::decode(&bytes)?;
@@ -161,7 +164,13 @@ impl Engine {
 
     /// Applies one input. `original` is kept while the fact is parked. After `DayClosed`, call [`Engine::close_some`]
     /// until it is done, before any other input.
-    pub fn apply(&mut self, input: &Input<'_>, original: Original<'_>, store: &dyn Store, effects: &mut Effects) -> Result<Disposition, Fault> {
+    pub fn apply(
+        &mut self,
+        input: &Input<'_>,
+        original: Original<'_>,
+        store: &dyn Store,
+        effects: &mut Effects,
+    ) -> Result<Disposition, Fault> {
         match input {
             Input::Upload(upload) => {
                 effects.samples.read += upload.samples.len() as u64;
@@ -216,7 +225,8 @@ impl Engine {
         let mut load = Load { store, months: 0, days: 0 };
         let key = &self.scratch.key[..];
         let member = self.cache.member(key, store)?;
-        let outcome = self.scratch.upload.apply(key, member, running, upload, &mut load, &mut self.scratch.day, effects)?;
+        let outcome =
+            self.scratch.upload.apply(key, member, running, upload, &mut load, &mut self.scratch.day, effects)?;
         let disposition = if outcome.is_new { Disposition::Accepted } else { Disposition::Duplicate };
         if !outcome.may_settle {
             self.cache.count_load(load.months, load.days);
@@ -376,7 +386,9 @@ impl Engine {
         }
         let freeze_due_before = member.summary.value.freeze_due_on;
         settlement.close(member, date);
-        if let Some(due_on) = member.summary.value.freeze_due_on.filter(|_| member.summary.value.freeze_due_on != freeze_due_before) {
+        if let Some(due_on) =
+            member.summary.value.freeze_due_on.filter(|_| member.summary.value.freeze_due_on != freeze_due_before)
+        {
             self.due.add(due_on.max(date.plus_days(1)), key.bytes());
         }
         self.cache.count_load(load.months, load.days);

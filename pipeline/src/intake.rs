@@ -32,7 +32,10 @@ pub fn refuse_upload(upload: &Upload<'_>, programme: &Programme) -> Option<Rejec
     let arrived_on = upload.received_at.civil_date();
     let whole = |reason, detail| Some(Rejection { reason, sample: None, activity_date: None, detail });
     if !arrived_on.is_accepted() {
-        return whole(RejectionReason::DateOutOfRange, format!("received_at {} is not between 2000 and 2099", upload.received_at));
+        return whole(
+            RejectionReason::DateOutOfRange,
+            format!("received_at {} is not between 2000 and 2099", upload.received_at),
+        );
     }
     if upload.login() > upload.received_at {
         let detail = format!("login_at {} is after received_at {}", upload.login(), upload.received_at);
@@ -40,7 +43,8 @@ pub fn refuse_upload(upload: &Upload<'_>, programme: &Programme) -> Option<Rejec
     }
     let trailing_days = arrived_on.days_since(upload.login().civil_date());
     if i64::from(trailing_days) > i64::from(programme.arrival_days_max) {
-        let detail = format!("it arrived {trailing_days} days after its login; {} are allowed", programme.arrival_days_max);
+        let detail =
+            format!("it arrived {trailing_days} days after its login; {} are allowed", programme.arrival_days_max);
         return whole(RejectionReason::ArrivalLimit, detail);
     }
     None
@@ -52,14 +56,17 @@ pub fn pieces(index: u32, sample: &Sample<'_>, programme: &Programme) -> Result<
     let is_deletion = sample.operation == Operation::Delete;
     match sample.time {
         SampleTime::Unstated if is_deletion && !sample.id.is_empty() => Ok([None, None]),
-        SampleTime::Unstated => {
-            refuse(RejectionReason::SampleTimeMissing, None, "an interval needs start and end, a total needs date".into())
-        }
+        SampleTime::Unstated => refuse(
+            RejectionReason::SampleTimeMissing,
+            None,
+            "an interval needs start and end, a total needs date".into(),
+        ),
         SampleTime::DailyTotal(date) | SampleTime::MergedTotal(date) => {
             if !date.is_accepted() {
                 return refuse(RejectionReason::DateOutOfRange, None, format!("{date} is not between 2000 and 2099"));
             }
-            let kind = if matches!(sample.time, SampleTime::DailyTotal(_)) { Kind::DailyTotal } else { Kind::MergedTotal };
+            let kind =
+                if matches!(sample.time, SampleTime::DailyTotal(_)) { Kind::DailyTotal } else { Kind::MergedTotal };
             let steps = plausible_steps(index, sample, date, programme.plausibility.day_steps_max.into(), &"a day")?;
             Ok([Some(Piece { date, kind, start: 0, end: 0, steps }), None])
         }
@@ -67,7 +74,13 @@ pub fn pieces(index: u32, sample: &Sample<'_>, programme: &Programme) -> Result<
     }
 }
 
-fn interval_pieces(index: u32, sample: &Sample<'_>, start: Instant, end: Instant, programme: &Programme) -> Result<Pieces, Rejection> {
+fn interval_pieces(
+    index: u32,
+    sample: &Sample<'_>,
+    start: Instant,
+    end: Instant,
+    programme: &Programme,
+) -> Result<Pieces, Rejection> {
     let refuse = |reason, activity_date, detail| Err(Rejection { reason, sample: Some(index), activity_date, detail });
     let date = start.civil_date();
     if !date.is_accepted() || !end.civil_date().is_accepted() {
@@ -115,9 +128,14 @@ fn plausible_steps(
         ..=-1 => refuse(RejectionReason::NegativeSteps, format!("{} steps", sample.steps)),
         steps if steps > steps_max => {
             let entered = if sample.recording == Recording::Manual { ", entered by hand" } else { "" };
-            refuse(RejectionReason::Implausible, format!("{steps} steps in {span}{entered}; at most {steps_max} are held possible"))
+            refuse(
+                RejectionReason::Implausible,
+                format!("{steps} steps in {span}{entered}; at most {steps_max} are held possible"),
+            )
         }
-        steps => u32::try_from(steps).or_else(|_| refuse(RejectionReason::Implausible, format!("{steps} steps in {span}"))),
+        steps => {
+            u32::try_from(steps).or_else(|_| refuse(RejectionReason::Implausible, format!("{steps} steps in {span}")))
+        }
     }
 }
 
@@ -149,7 +167,12 @@ pub fn refuse_piece(index: u32, date: CivilDate, upload: &Upload<'_>, programme:
 
 /// Why a day lies too far back for a login, if it does (IW-08). All that is asked of a deletion by id alone: it may come
 /// before its sample.
-pub fn refuse_too_old(index: u32, date: CivilDate, logged_in_on: CivilDate, programme: &Programme) -> Option<Rejection> {
+pub fn refuse_too_old(
+    index: u32,
+    date: CivilDate,
+    logged_in_on: CivilDate,
+    programme: &Programme,
+) -> Option<Rejection> {
     let refuse = |reason, detail| Some(Rejection { reason, sample: Some(index), activity_date: Some(date), detail });
     let days_max = programme.backfill_days_max?;
     let first = logged_in_on.plus_days(1 - days_max as i32);

@@ -389,7 +389,11 @@ impl Month {
         };
         let month = Month {
             days: r.list(|r| {
-                Ok(DayLine { day: day_of_month(r)?, revisions: r.small()?, known: r.list(|r| Ok((near(r)?, r.small()?)))? })
+                Ok(DayLine {
+                    day: day_of_month(r)?,
+                    revisions: r.small()?,
+                    known: r.list(|r| Ok((near(r)?, r.small()?)))?,
+                })
             })?,
             transmissions: r.small()?,
             logins: r.list(|r| Ok((day_of_month(r)?, near(r)?)))?,

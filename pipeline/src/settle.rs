@@ -117,7 +117,13 @@ impl Settlement<'_> {
 
     /// Settles the rules of single days for `date`: without `closed` those that post on arrival, with it the others, by
     /// what had arrived by then. `false` if the day waits for a login.
-    fn settle_day(&mut self, member: &mut Member, opening: Opening, date: CivilDate, closed: Option<CivilDate>) -> bool {
+    fn settle_day(
+        &mut self,
+        member: &mut Member,
+        opening: Opening,
+        date: CivilDate,
+        closed: Option<CivilDate>,
+    ) -> bool {
         let running = self.running;
         let programme = &**running.versions.on(date);
         let is_in_season = programme.season.is_none_or(|season| (season.starts_on..=season.ends_on).contains(&date));
@@ -136,7 +142,11 @@ impl Settlement<'_> {
                     }
                     match earliest {
                         Some(earliest) => {
-                            step_tiers::entitlements(tiers, known_from(member.known(date), earliest), self.entitlements);
+                            step_tiers::entitlements(
+                                tiers,
+                                known_from(member.known(date), earliest),
+                                self.entitlements,
+                            );
                         }
                         None => is_complete = false,
                     }
@@ -154,7 +164,8 @@ impl Settlement<'_> {
                 }
                 RuleKind::WeeklyTotal { .. } | RuleKind::MonthlyGain(_) | RuleKind::MonthlyLevel { .. } => continue,
             }
-            let line = Line { programme, rule, month: date.month(), day: date.day_of_month(), period: Period::Day(date) };
+            let line =
+                Line { programme, rule, month: date.month(), day: date.day_of_month(), period: Period::Day(date) };
             self.post(member, line, closed);
         }
         is_complete
@@ -257,7 +268,8 @@ impl Settlement<'_> {
             if let Some((frozen, due_on)) = due {
                 let days: Vec<_> = earning_days(member, &programme, opening, (first, last));
                 let calendar_days = calendar_days(&programme, first, last);
-                let award = monthly::Award { programme: &programme, monthly, frozen, due_on, calendar_days, days: &days };
+                let award =
+                    monthly::Award { programme: &programme, monthly, frozen, due_on, calendar_days, days: &days };
                 award.entitlements(index, self.entitlements);
             }
             let line = Line { programme: &programme, rule, month, day: 0, period: Period::Month(month) };
@@ -333,7 +345,12 @@ struct Difference {
 }
 
 /// What must be posted on each posting date so that the sums there become what the entitlements say.
-fn differences(entitlements: &[Entitlement], posted: &[(CivilDate, i64)], delay_days: u32, closed: Option<CivilDate>) -> Vec<Difference> {
+fn differences(
+    entitlements: &[Entitlement],
+    posted: &[(CivilDate, i64)],
+    delay_days: u32,
+    closed: Option<CivilDate>,
+) -> Vec<Difference> {
     let arrived = entitlements.iter().take_while(|entitlement| closed.is_none_or(|closed| entitlement.as_of <= closed));
     let mut found = Vec::new();
     let mut posted = posted.iter().copied().peekable();
@@ -408,7 +425,8 @@ fn take_unsettled(member: &mut Member, closed: CivilDate, all: bool) -> Vec<Civi
         if bits == 0 {
             continue;
         }
-        let later = value.days.iter().filter(|line| line.known.last().is_some_and(|&(arrived_on, _)| arrived_on > closed));
+        let later =
+            value.days.iter().filter(|line| line.known.last().is_some_and(|&(arrived_on, _)| arrived_on > closed));
         let mut remaining = later.fold(0, |bits, line| bits | bit(line.day)) & bits;
         let first = month.first_day();
         for day in (0..31).filter(|day| bits & (1 << day) != 0) {

@@ -140,7 +140,13 @@ impl UploadScratch {
     }
 
     /// Places the pieces of a sample on their days.
-    fn place(&mut self, work: &mut Work<'_, '_, '_>, index: u32, sample: &Sample<'_>, pieces: Pieces) -> Result<(), Fault> {
+    fn place(
+        &mut self,
+        work: &mut Work<'_, '_, '_>,
+        index: u32,
+        sample: &Sample<'_>,
+        pieces: Pieces,
+    ) -> Result<(), Fault> {
         let mut accepted: Pieces = [None, None];
         for (slot, piece) in accepted.iter_mut().zip(pieces) {
             let Some(piece) = piece else { continue };
@@ -162,7 +168,13 @@ impl UploadScratch {
     }
 
     /// Places a sample that has an id: on its days, and on the days where it was before as being elsewhere.
-    fn place_with_id(&mut self, work: &mut Work<'_, '_, '_>, index: u32, sample: &Sample<'_>, pieces: Pieces) -> Result<(), Fault> {
+    fn place_with_id(
+        &mut self,
+        work: &mut Work<'_, '_, '_>,
+        index: u32,
+        sample: &Sample<'_>,
+        pieces: Pieces,
+    ) -> Result<(), Fault> {
         work.member.load_ids(work.key, work.load)?;
         let id = Hash64::of_id(sample.id);
         let before = work.member.days_of_id(work.source, id);
@@ -226,18 +238,27 @@ impl UploadScratch {
     }
 
     /// Tells a day all that is known of a sample id that is new there.
-    fn import(&mut self, work: &mut Work<'_, '_, '_>, date: CivilDate, id: u64, from: Option<CivilDate>) -> Result<(), Fault> {
+    fn import(
+        &mut self,
+        work: &mut Work<'_, '_, '_>,
+        date: CivilDate,
+        id: u64,
+        from: Option<CivilDate>,
+    ) -> Result<(), Fault> {
         let source = work.source;
         let mut known: Vec<(Statement, Instant, String)> = Vec::new();
         if let Some(from) = from {
             let day = work.member.load_day(work.key, from, work.load)?;
-            let statements = day.value.statements_of(source, id).filter(|(statement, ..)| !statement.is_deletion_by_id());
+            let statements =
+                day.value.statements_of(source, id).filter(|(statement, ..)| !statement.is_deletion_by_id());
             known.extend(statements.map(|(statement, at, upload)| (elsewhere(statement), at, upload.to_owned())));
         }
         let programme = work.running.versions.on(date);
         let is_too_old = |early: &&IdDeletion| intake::refuse_too_old(0, date, early.logged_in_on, programme).is_some();
         let id_deletions = work.member.summary.value.id_deletions.iter();
-        for early in id_deletions.filter(|early| (early.source, early.id) == (source, id)).filter(|early| !is_too_old(early)) {
+        for early in
+            id_deletions.filter(|early| (early.source, early.id) == (source, id)).filter(|early| !is_too_old(early))
+        {
             let (version, modified_at, rank) = (early.version, early.modified_at, early.rank);
             for is_manual in [false, true] {
                 let statement = Statement { source, id, is_manual, version, modified_at, rank, ..NOTHING };
@@ -345,7 +366,8 @@ impl UploadScratch {
             let line = &mut month.days[place];
             let is_changed = line.known != self.known;
             // A repeat may bring back an earlier figure, so a total is given out for that too.
-            let is_new = is_new || line.known.last().map(|&(_, steps)| steps) != self.known.last().map(|&(_, steps)| steps);
+            let is_new =
+                is_new || line.known.last().map(|&(_, steps)| steps) != self.known.last().map(|&(_, steps)| steps);
             if is_changed {
                 line.known.clone_from(&self.known);
             }
@@ -404,7 +426,8 @@ impl UploadScratch {
         self.touched.dedup_by_key(|&mut (date, _)| date);
         for &(date, _) in &self.touched {
             if settlement.running.has_login_rules {
-                let later: Vec<_> = member.summary.value.months.iter().copied().filter(|&month| month >= date.month()).collect();
+                let later: Vec<_> =
+                    member.summary.value.months.iter().copied().filter(|&month| month >= date.month()).collect();
                 for month in later {
                     member.load_month(key, month, load)?;
                 }
@@ -442,7 +465,6 @@ const NOTHING: Statement = Statement {
 fn elsewhere(statement: Statement) -> Statement {
     Statement { kind: Kind::Elsewhere, start: 0, end: 0, steps: 0, is_deletion: true, ..statement }
 }
-
 
 fn date_of(sample: &Sample<'_>) -> Option<CivilDate> {
     match sample.time {

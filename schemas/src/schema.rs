@@ -35,7 +35,7 @@ pub enum Schema {
 const FINGERPRINTS: [(u64, Schema); 13] = [
     (0x08f4_f051_6f5a_42a8, Schema::Upload),
     (0xf9a2_f276_dd22_a598, Schema::Member),
-    (0x43ec_7a41_9c92_50c3, Schema::Clock),
+    (0x0ffe_bb49_fbb7_83fd, Schema::Clock),
     (0xf3d8_1a57_4c06_1b3e, Schema::Programme),
     (0x194d_43d9_b13b_9986, Schema::Entry),
     (0x2d8f_4697_ea94_d27e, Schema::DailyTotal),
@@ -46,7 +46,7 @@ const FINGERPRINTS: [(u64, Schema); 13] = [
     // is written with it carries other fingerprints for the same schemas.
     (0x243d_3482_85ce_464e, Schema::Upload),
     (0x1cca_2108_6da0_9674, Schema::Member),
-    (0x961d_4a0a_e564_c1b7, Schema::Clock),
+    (0x6ecd_7e5c_873e_64d7, Schema::Clock),
     (0xb2b0_ebb9_72de_167f, Schema::Programme),
 ];
 

@@ -10,8 +10,8 @@ use pipeline::fact::{MemberChange, MemberOperation, Operation, SampleTime, Uploa
 use pipeline::rejection::RejectionReason;
 use proptest::prelude::*;
 use schemas::{
-    ClockRecord, MemberRecord, ProgrammeRecord, Record, Schema, SchemaIds, Scratch, encode_clock, encode_member, encode_programme,
-    encode_upload,
+    ClockRecord, MemberRecord, ProgrammeRecord, Record, Schema, SchemaIds, Scratch, encode_clock, encode_member,
+    encode_programme, encode_upload,
 };
 
 fn encoded(upload: &Upload<'_>) -> Vec<u8> {
@@ -268,9 +268,15 @@ fn members_clocks_and_programmes_come_back_as_they_were() {
 
     let mut payload = Vec::new();
     encode_clock(ClockRecord { date: date("2025-06-03"), parked_wait: true }, &mut payload);
-    assert_eq!(scratch.decode_avro(&payload).unwrap(), Record::DayClosed(ClockRecord { date: date("2025-06-03"), parked_wait: true }));
+    assert_eq!(
+        scratch.decode_avro(&payload).unwrap(),
+        Record::DayClosed(ClockRecord { date: date("2025-06-03"), parked_wait: true })
+    );
     let line = json_of("clock", datum(Schema::Clock, &payload));
-    assert_eq!(scratch.decode_json(line.as_bytes()).unwrap(), Record::DayClosed(ClockRecord { date: date("2025-06-03"), parked_wait: true }));
+    assert_eq!(
+        scratch.decode_json(line.as_bytes()).unwrap(),
+        Record::DayClosed(ClockRecord { date: date("2025-06-03"), parked_wait: true })
+    );
 
     let source = "id = \"kunitachi\"\nname = \"くにたち\"\n";
     let programme = ProgrammeRecord { id: "kunitachi", version: u32::MAX, effective_on: date("2025-04-01"), source };

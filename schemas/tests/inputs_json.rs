@@ -217,7 +217,9 @@ fn members_are_read_and_unknown_operations_keep_their_name() {
 #[test]
 fn clocks_and_programmes_are_read() {
     let clock = r#"{"type":"clock","id":"clock-2025-06-03","date":"2025-06-03"}"#;
-    read(clock, |record| assert_eq!(record, Record::DayClosed(schemas::ClockRecord { date: date("2025-06-03"), parked_wait: false })));
+    read(clock, |record| {
+        assert_eq!(record, Record::DayClosed(schemas::ClockRecord { date: date("2025-06-03"), parked_wait: false }))
+    });
     assert!(malformed(r#"{"type":"clock"}"#).starts_with("date: is missing"));
     let programme = r#"{"type":"programme","id":"p","version":2,"effective_on":"2025-04-01","source":"id = \"p\"\n"}"#;
     read(programme, |record| {

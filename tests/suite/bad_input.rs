@@ -80,7 +80,8 @@ impl Place {
 
     /// The days of June that count for m-1, each with the steps that the good uploads say.
     fn days_that_count(&self) -> Vec<u64> {
-        let rows = self.ask("SELECT CAST(date AS VARCHAR) AS date, steps FROM daily_totals WHERE member = 'm-1' ORDER BY date");
+        let rows = self
+            .ask("SELECT CAST(date AS VARCHAR) AS date, steps FROM daily_totals WHERE member = 'm-1' ORDER BY date");
         let days = rows.iter().map(|row| {
             assert_eq!(row["steps"], 8000, "{row}");
             row["date"].as_str().unwrap().strip_prefix("2025-06-").unwrap().parse().unwrap()
@@ -209,10 +210,18 @@ fn a_bad_sample_is_refused_alone_and_the_rest_of_its_upload_counts() {
     let cases = [
         ("steps below zero", interval(nine, ten, json!(-5)), "NEGATIVE_STEPS"),
         ("10^18 steps", interval(nine, ten, json!(10_i64.pow(18))), "IMPLAUSIBLE"),
-        ("10^18 steps in a day", json!({ "kind": "DAILY_TOTAL", "date": "2025-06-18", "steps": 10_i64.pow(18) }), "IMPLAUSIBLE"),
+        (
+            "10^18 steps in a day",
+            json!({ "kind": "DAILY_TOTAL", "date": "2025-06-18", "steps": 10_i64.pow(18) }),
+            "IMPLAUSIBLE",
+        ),
         ("an end before its start", interval(ten, nine, json!(5)), "INTERVAL_INVALID"),
         ("an end at its start", interval(ten, ten, json!(5)), "INTERVAL_INVALID"),
-        ("a day of the year 9999", json!({ "kind": "DAILY_TOTAL", "date": "9999-12-30", "steps": 5 }), "DATE_OUT_OF_RANGE"),
+        (
+            "a day of the year 9999",
+            json!({ "kind": "DAILY_TOTAL", "date": "9999-12-30", "steps": 5 }),
+            "DATE_OUT_OF_RANGE",
+        ),
         (
             "an hour of the year 9999",
             interval("9999-12-30T09:00:00+09:00", "9999-12-30T10:00:00+09:00", json!(5)),
@@ -231,7 +240,8 @@ fn a_bad_sample_is_refused_alone_and_the_rest_of_its_upload_counts() {
         assert_eq!((refused.reason.as_str(), refused.sample), (*reason, Some(1)), "{what}: {refused:?}");
         assert_eq!((refused.file.as_str(), refused.line), (file.to_str().unwrap(), number), "{what}");
         assert!(!refused.detail.is_empty(), "{what}: no detail");
-        let kept: Value = serde_json::from_slice(&refused.payload).unwrap_or_else(|error| panic!("{what}: {error}: {refused:?}"));
+        let kept: Value =
+            serde_json::from_slice(&refused.payload).unwrap_or_else(|error| panic!("{what}: {error}: {refused:?}"));
         for (field, value) in sample.as_object().unwrap() {
             assert_eq!(&kept[field], value, "{what}: {field} as it is kept in {kept}");
         }
@@ -254,7 +264,8 @@ fn a_sample_that_lacks_a_time_is_kept_with_the_fields_that_it_had() {
     assert_eq!(reasons, ["SAMPLE_TIME_MISSING"; 3], "{refused:?}");
     for (sample, refused) in samples.iter().zip(&refused) {
         let kept: Value = serde_json::from_slice(&refused.payload).unwrap();
-        let lost: Vec<_> = sample.as_object().unwrap().iter().filter(|(field, value)| kept[*field] != **value).collect();
+        let lost: Vec<_> =
+            sample.as_object().unwrap().iter().filter(|(field, value)| kept[*field] != **value).collect();
         assert!(lost.is_empty(), "{lost:?} of {sample} is lost in {kept}");
     }
 }
@@ -268,7 +279,11 @@ fn refused_records() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     });
     let samples = json!([total(18)]);
     vec![
-        ("an unknown programme", upload(json!({ "programme": "kunitati", "samples": samples, "note": "unlisted" })), "UNKNOWN_PROGRAMME"),
+        (
+            "an unknown programme",
+            upload(json!({ "programme": "kunitati", "samples": samples, "note": "unlisted" })),
+            "UNKNOWN_PROGRAMME",
+        ),
         ("an unknown member", upload(json!({ "member": "m-404", "samples": samples })), "UNKNOWN_MEMBER"),
         (
             "a login after the receipt",
@@ -311,8 +326,12 @@ fn a_refused_record_is_kept_byte_for_byte_as_it_stood_in_its_file() {
     let bad: Vec<Vec<u8>> = cases.iter().map(|(_, line, _)| line.clone()).collect();
     let file = place.write("records.jsonl", &between_good_days(&bad));
     let refused = place.refused(&[&file]);
-    let altered: Vec<&str> =
-        cases.iter().zip(&refused).filter(|((_, line, _), refused)| refused.payload != *line).map(|((what, ..), _)| *what).collect();
+    let altered: Vec<&str> = cases
+        .iter()
+        .zip(&refused)
+        .filter(|((_, line, _), refused)| refused.payload != *line)
+        .map(|((what, ..), _)| *what)
+        .collect();
     assert!(altered.is_empty(), "the payload is not the line that was refused: {altered:?}");
 }
 
@@ -442,7 +461,12 @@ fn an_avro_file_that_breaks_off_loses_only_the_block_in_which_it_does() {
     let file = place.write("cut.avro", &whole[..whole.len() - 40]);
     let refused = place.refused(&[&members, &file]);
     let [cut] = &refused[..] else { panic!("{refused:?}") };
-    assert_eq!((cut.reason.as_str(), cut.file.as_str(), cut.line), ("MALFORMED", file.to_str().unwrap(), 3), "{}", cut.detail);
+    assert_eq!(
+        (cut.reason.as_str(), cut.file.as_str(), cut.line),
+        ("MALFORMED", file.to_str().unwrap(), 3),
+        "{}",
+        cut.detail
+    );
     assert_eq!(place.days_that_count(), [10, 11]);
 }
 
@@ -460,12 +484,19 @@ fn what_a_broken_file_still_held_is_kept_as_it_came() {
     let tail = &last[..last.len() - 4];
     let holds_tail = block.payload.windows(tail.len()).any(|window| window == tail);
     assert!(line.payload == half && holds_tail, "not the bytes that came: {shown:#?}");
-    assert!(!block.detail.contains("JSON"), "the detail speaks of JSON where an Avro file breaks off: {}", block.detail);
+    assert!(
+        !block.detail.contains("JSON"),
+        "the detail speaks of JSON where an Avro file breaks off: {}",
+        block.detail
+    );
 }
 
 /// Uploads and something else, as a gateway of another maker might mix them.
 fn foreign_schema() -> String {
-    format!(r#"[{}, {{"type":"record","name":"Heartbeat","fields":[{{"name":"at","type":"string"}}]}}]"#, Schema::Upload.text())
+    format!(
+        r#"[{}, {{"type":"record","name":"Heartbeat","fields":[{{"name":"at","type":"string"}}]}}]"#,
+        Schema::Upload.text()
+    )
 }
 
 fn heartbeat() -> Vec<u8> {
@@ -484,9 +515,16 @@ fn an_avro_record_of_a_foreign_schema_is_malformed_and_costs_only_itself() {
     let records = [upload(10), heartbeat(), upload(11), heartbeat(), upload(12)];
     let file = place.write("foreign.avro", &container(&foreign_schema(), &[&records]));
     let refused = place.refused(&[&members, &file]);
-    assert!(refused.iter().all(|refused| refused.reason == "MALFORMED" && refused.file == file.to_str().unwrap()), "{refused:?}");
+    assert!(
+        refused.iter().all(|refused| refused.reason == "MALFORMED" && refused.file == file.to_str().unwrap()),
+        "{refused:?}"
+    );
     let records: Vec<u64> = refused.iter().map(|refused| refused.line).collect();
-    assert_eq!((records, place.days_that_count()), (vec![2, 4], vec![10, 11, 12]), "(records refused, days that count): {refused:?}");
+    assert_eq!(
+        (records, place.days_that_count()),
+        (vec![2, 4], vec![10, 11, 12]),
+        "(records refused, days that count): {refused:?}"
+    );
 }
 
 #[test]

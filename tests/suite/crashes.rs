@@ -107,7 +107,9 @@ fn generated_upload(random: &mut Random, day: usize, member: usize) -> String {
     let total = if random.below(50) == 0 { -1 } else { (total + random.below(2_000)) as i64 };
     samples.push(json!({ "kind": "DAILY_TOTAL", "date": walked_on, "steps": total }));
     if day > 2 && random.below(10) == 0 {
-        samples.push(json!({ "kind": "DAILY_TOTAL", "date": date(day - 2), "steps": random.below(20_000), "version": day }));
+        samples.push(
+            json!({ "kind": "DAILY_TOTAL", "date": date(day - 2), "steps": random.below(20_000), "version": day }),
+        );
     }
     json!({
         "type": "upload", "id": format!("u-{day}-{member}"), "programme": "kunitachi", "member": format!("m-{member}"),
@@ -126,7 +128,10 @@ fn survive(kills: usize, seed: u64, command: &dyn Fn(&Path) -> Vec<String>) {
     succeed(&borrowed(&command(&undisturbed)));
     let mut lasted = began.elapsed();
     let expected = outcome(&undisturbed);
-    assert!(expected.iter().all(|(_, answer)| answer.lines().count() > 1), "a run with nothing to compare: {expected:?}");
+    assert!(
+        expected.iter().all(|(_, answer)| answer.lines().count() > 1),
+        "a run with nothing to compare: {expected:?}"
+    );
 
     let mut random = Random(seed);
     let (mut killed, mut folders) = (0, 0);
@@ -148,7 +153,11 @@ fn survive(kills: usize, seed: u64, command: &dyn Fn(&Path) -> Vec<String>) {
         }
         // What is left of the work, if anything is.
         succeed(&borrowed(&command(&data)));
-        assert_same(&expected, &outcome(&data), &format!("seed {seed}, folder {folders}, after {} kills", killed - killed_before));
+        assert_same(
+            &expected,
+            &outcome(&data),
+            &format!("seed {seed}, folder {folders}, after {} kills", killed - killed_before),
+        );
         std::fs::remove_dir_all(&data).unwrap();
     }
     println!("{killed} kills in {folders} folders; an undisturbed run took {lasted:?}");
@@ -215,7 +224,10 @@ impl SmallDisk {
     /// `None` where mounting is not permitted, with the reason printed.
     fn mount(folder: PathBuf, mib: u32) -> Option<SmallDisk> {
         std::fs::create_dir(&folder).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "ayumi-test"]).arg(&folder).output();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "ayumi-test"])
+            .arg(&folder)
+            .output();
         let problem = match mounted {
             Ok(output) if output.status.success() => return Some(SmallDisk(folder)),
             Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -268,5 +280,10 @@ fn a_full_disk_stops_the_replay_cleanly_and_with_room_it_goes_on_without_loss() 
     }
     assert!(failures >= 2, "the disk was never full");
     assert_same(&expected, &outcome(&data), &format!("after {failures} full disks"));
-    assert!(unclear.is_empty(), "on {} of {failures} full disks it does not say clearly what to do:\n{}", unclear.len(), unclear.join("\n"));
+    assert!(
+        unclear.is_empty(),
+        "on {} of {failures} full disks it does not say clearly what to do:\n{}",
+        unclear.len(),
+        unclear.join("\n")
+    );
 }

@@ -43,14 +43,17 @@ fn shuffled(mut lines: Vec<String>, seed: u64) -> Vec<String> {
 }
 
 fn check(core: &Core, folder: &Path) {
-    let expected: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
+    let expected: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
     let mut compared = 0;
     for (programme, members) in expected["members"].as_object().unwrap() {
         for (member, figures) in members.as_object().unwrap() {
             for (figure, value) in figures.as_object().unwrap() {
                 let got = match figure.as_str() {
                     "days" | "steps" => continue, // Of the input, not of what counts.
-                    "baseline" => core.baselines.get(&(programme.clone(), member.clone())).map_or(0, |&steps| steps.into()),
+                    "baseline" => {
+                        core.baselines.get(&(programme.clone(), member.clone())).map_or(0, |&steps| steps.into())
+                    }
                     "rejected_days" => core.refused_days(programme, member, "BACKFILL_LIMIT").len() as i64,
                     rule => core.points(programme, member, rule),
                 };

@@ -21,12 +21,15 @@ type Figures = BTreeMap<(String, String, String), i64>;
 
 /// The figures of `expected.json`, where a rule that a member's entry does not list is left out, as 0 is.
 fn expected_figures(folder: &Path) -> Figures {
-    let expected: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
+    let expected: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
     let mut figures = Figures::new();
     for (programme, members) in expected["members"].as_object().unwrap() {
         for (member, values) in members.as_object().unwrap() {
             // Of the input, not of what counts.
-            for (figure, value) in values.as_object().unwrap().iter().filter(|(name, _)| *name != "days" && *name != "steps") {
+            for (figure, value) in
+                values.as_object().unwrap().iter().filter(|(name, _)| *name != "days" && *name != "steps")
+            {
                 figures.insert((programme.clone(), member.clone(), figure.clone()), value.as_i64().unwrap());
             }
         }
@@ -137,7 +140,11 @@ fn a_second_replay_of_the_same_contents_says_so_and_changes_nothing() {
     let before = outcome(&data);
     let said = run(&["replay", "--data", data.to_str().unwrap(), renamed.to_str().unwrap()]);
     assert_eq!(said.code, 0, "{}", said.err);
-    assert!(said.err.contains("b.jsonl") && said.err.contains("in the data folder already"), "it does not say so: {}", said.err);
+    assert!(
+        said.err.contains("b.jsonl") && said.err.contains("in the data folder already"),
+        "it does not say so: {}",
+        said.err
+    );
     assert_same(&before, &outcome(&data), "the same contents under another name");
 }
 
@@ -171,16 +178,23 @@ fn foreign_reader(python: &Path, arguments: &[&str]) -> Value {
 
 /// The answer of a foreign reader against `ayumi sql`'s.
 fn assert_foreign_reader_agrees(data: &Path, found: &Value) {
-    let points: Vec<String> = found["points"].as_array().unwrap().iter()
-        .map(|row| format!("{},{},{}", row["programme"].as_str().unwrap(), row["rule"].as_str().unwrap(), row["points"]))
+    let points: Vec<String> = found["points"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            format!("{},{},{}", row["programme"].as_str().unwrap(), row["rule"].as_str().unwrap(), row["points"])
+        })
         .collect();
-    let own = sql(data, "SELECT programme, rule, sum(points) FROM entries GROUP BY programme, rule ORDER BY programme, rule");
+    let own =
+        sql(data, "SELECT programme, rule, sum(points) FROM entries GROUP BY programme, rule ORDER BY programme, rule");
     assert!(own.len() >= 3, "points under {} rules only", own.len());
     assert_eq!(points, own, "points per rule, as a foreign tool reads them and as Ayumi does");
     let samples = sql(data, "SELECT sum(cardinality(samples)) FROM facts_uploads");
     assert_eq!(samples, [found["samples"].to_string()], "samples in facts_uploads");
     let rows = found["rows"].as_object().unwrap();
-    let counts: Vec<String> = rows.keys().map(|table| format!("SELECT '{table}' AS t, count(*) AS n FROM {table}")).collect();
+    let counts: Vec<String> =
+        rows.keys().map(|table| format!("SELECT '{table}' AS t, count(*) AS n FROM {table}")).collect();
     let own = sql(data, &(counts.join(" UNION ALL ") + " ORDER BY t"));
     let mut foreign: Vec<String> = rows.iter().map(|(table, count)| format!("{table},{count}")).collect();
     foreign.sort();

@@ -17,7 +17,10 @@ fn walked(core: &Core) -> Vec<String> {
 }
 
 fn cases(count: u32) -> ProptestConfig {
-    ProptestConfig { failure_persistence: Some(Box::new(FileFailurePersistence::Off)), ..ProptestConfig::with_cases(count) }
+    ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..ProptestConfig::with_cases(count)
+    }
 }
 
 proptest! {

@@ -12,7 +12,9 @@ fn law_1_the_core_depends_on_nothing_but_dates_and_hashes() {
     assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
     let tree = String::from_utf8(tree.stdout).unwrap();
     assert!(tree.contains("pipeline"), "{tree}");
-    for forbidden in ["tokio", "rdkafka", "serde_json", "serde ", "arrow", "datafusion", "fjall", "apache-avro", "rand", "getrandom"] {
+    for forbidden in
+        ["tokio", "rdkafka", "serde_json", "serde ", "arrow", "datafusion", "fjall", "apache-avro", "rand", "getrandom"]
+    {
         assert!(!tree.lines().any(|line| line.starts_with(forbidden)), "pipeline depends on {forbidden}:\n{tree}");
     }
     let chrono = tree.lines().find(|line| line.starts_with("chrono ")).unwrap();

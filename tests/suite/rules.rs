@@ -94,7 +94,18 @@ const OVER_75: &str = "1948-03-01";
 
 #[test]
 fn ku_40_daily_steps_pay_the_highest_tier_on_the_day_after_they_were_sent() {
-    let expected = [(999, 0), (1_000, 2), (2_999, 2), (3_000, 5), (4_999, 5), (5_000, 10), (5_999, 10), (6_000, 20), (7_999, 20), (8_000, 25)];
+    let expected = [
+        (999, 0),
+        (1_000, 2),
+        (2_999, 2),
+        (3_000, 5),
+        (4_999, 5),
+        (5_000, 10),
+        (5_999, 10),
+        (6_000, 20),
+        (7_999, 20),
+        (8_000, 25),
+    ];
     for (steps, points) in expected {
         let mut story = Story::of("kunitachi", UNDER_75);
         let posted = story.sends("2025-06-11T07:30", &[("2025-06-10", steps)]).posted("KU-40");
@@ -107,19 +118,26 @@ fn ku_40_daily_steps_pay_the_highest_tier_on_the_day_after_they_were_sent() {
 fn ku_a7_half_a_day_is_paid_and_the_rest_is_added() {
     let mut story = Story::of("kunitachi", UNDER_75);
     story.sends("2025-06-10T12:30", &[("2025-06-10", 3_500)]).sends("2025-06-11T07:30", &[("2025-06-10", 8_200)]);
-    assert_eq!(story.posted("KU-40"), [posting("2025-06-10", 5, "2025-06-11"), posting("2025-06-10", 20, "2025-06-12")]);
+    assert_eq!(
+        story.posted("KU-40"),
+        [posting("2025-06-10", 5, "2025-06-11"), posting("2025-06-10", 20, "2025-06-12")]
+    );
 }
 
 #[test]
 fn g6_a_lower_correction_of_the_same_sample_takes_points_back() {
     let mut story = Story::of("kunitachi", UNDER_75);
     story.sends("2025-06-11T07:30", &[("2025-06-10", 8_200)]).sends("2025-06-13T07:30", &[("2025-06-10", 5_500)]);
-    assert_eq!(story.posted("KU-40"), [posting("2025-06-10", 25, "2025-06-12"), posting("2025-06-10", -15, "2025-06-14")]);
+    assert_eq!(
+        story.posted("KU-40"),
+        [posting("2025-06-10", 25, "2025-06-12"), posting("2025-06-10", -15, "2025-06-14")]
+    );
 }
 
 #[test]
 fn ku_41_the_weekly_bonus_needs_63000_steps_under_75_and_49000_from_75() {
-    for (born, steps, bonus) in [(UNDER_75, 9_000, 50), (UNDER_75, 8_999, 0), (OVER_75, 7_000, 50), (OVER_75, 6_999, 0)] {
+    for (born, steps, bonus) in [(UNDER_75, 9_000, 50), (UNDER_75, 8_999, 0), (OVER_75, 7_000, 50), (OVER_75, 6_999, 0)]
+    {
         let mut story = Story::of("kunitachi", born);
         story.walks("2025-06-09", "2025-06-15", steps);
         let wanted: Vec<_> = (bonus > 0).then(|| posting("2025-W24", bonus, "2025-06-17")).into_iter().collect();
@@ -210,7 +228,9 @@ fn ku_60_a_transmission_is_worth_a_point_a_day_until_the_season_ends() {
 
 #[test]
 fn iw_07_the_app_pays_one_to_four_points_as_the_steps_arrive() {
-    for (steps, points) in [(2_999, 0), (3_000, 1), (4_999, 1), (5_000, 2), (7_999, 2), (8_000, 3), (9_999, 3), (10_000, 4)] {
+    for (steps, points) in
+        [(2_999, 0), (3_000, 1), (4_999, 1), (5_000, 2), (7_999, 2), (8_000, 3), (9_999, 3), (10_000, 4)]
+    {
         let mut story = Story::of("iwamizawa", UNDER_75);
         story.sends("2025-06-11T07:30", &[("2025-06-10", steps)]);
         let wanted: Vec<_> = (points > 0).then(|| posting("2025-06-10", points, "2025-06-11")).into_iter().collect();
@@ -259,8 +279,16 @@ fn g1_a_sample_across_midnight_is_split_and_the_rest_goes_to_the_later_day() {
 #[test]
 fn several_sources_are_never_summed_and_a_daily_total_above_its_hours_counts() {
     let mut story = Story::of("iwamizawa", UNDER_75);
-    story.upload("2025-06-11T07:30", "band", vec![interval("2025-06-10T09:00", "2025-06-10T10:00", 2_000), total("2025-06-10", 5_200)]);
-    story.upload("2025-06-11T07:31", "phone", vec![interval("2025-06-10T09:00", "2025-06-10T10:00", 1_900), total("2025-06-10", 4_900)]);
+    story.upload(
+        "2025-06-11T07:30",
+        "band",
+        vec![interval("2025-06-10T09:00", "2025-06-10T10:00", 2_000), total("2025-06-10", 5_200)],
+    );
+    story.upload(
+        "2025-06-11T07:31",
+        "phone",
+        vec![interval("2025-06-10T09:00", "2025-06-10T10:00", 1_900), total("2025-06-10", 4_900)],
+    );
     assert_eq!(story.end().totals[&("iwamizawa".to_owned(), "aiko".to_owned(), date("2025-06-10"))], 5_200);
 }
 

@@ -12,8 +12,8 @@ use super::rows::{grouped, rows, text};
 use super::summary::summary;
 use super::{Failure, RunArgs, block_on, explain};
 use crate::lake::query;
-use crate::progress::Progress;
 use crate::producer::{Outgoing, Producer};
+use crate::progress::Progress;
 use crate::replay::Pipeline;
 use crate::town::{RecordSource, Town, TownConfig, TownRecord};
 use crate::transport::Format;
@@ -101,7 +101,10 @@ impl Demo {
         println!("{}", summary(&context).await?);
         let memory = peak_memory_bytes().map_or_else(String::new, |bytes| format!(", peak memory {}", mib(bytes)));
         let rate = grouped((uploads as f64 / seconds) as i64);
-        println!("{} uploads in {seconds:.1} s: {rate} uploads/s from sample to lake{memory}\n", grouped(uploads as i64));
+        println!(
+            "{} uploads in {seconds:.1} s: {rate} uploads/s from sample to lake{memory}\n",
+            grouped(uploads as i64)
+        );
         // The town's most telling entry: a month's gain, where there is one.
         let sql = "SELECT entry_id, member FROM entries WHERE points > 0 ORDER BY rule = 'KU-44' DESC, points DESC, entry_id LIMIT 1";
         let Some(row) = rows(&context, sql).await?.pop() else { return Ok(ExitCode::SUCCESS) };

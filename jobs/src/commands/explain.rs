@@ -62,7 +62,12 @@ pub async fn entry(context: &SessionContext, id: &str) -> Result<String, Failure
 }
 
 /// A member's day in words: its total, what was refused, and the points that it had a part in.
-async fn day(context: &SessionContext, member: &str, programme: Option<&str>, date: CivilDate) -> Result<String, Failure> {
+async fn day(
+    context: &SessionContext,
+    member: &str,
+    programme: Option<&str>,
+    date: CivilDate,
+) -> Result<String, Failure> {
     let of_programme = programme.map_or_else(String::new, |id| format!(" AND programme = {}", literal(id)));
     let member_sql = literal(member);
     let (week, month) = (Period::Week(date.monday()), Period::Month(date.month()));
@@ -77,8 +82,13 @@ async fn day(context: &SessionContext, member: &str, programme: Option<&str>, da
     }
     for row in &totals {
         let steps = grouped(number(row, "steps").unwrap_or(0));
-        writeln!(out, "{}: {member} walked {steps} steps on {date}, by what arrived between {} and {}.",
-            text(row, "programme"), text(row, "first_arrival_at"), text(row, "last_arrival_at"))?;
+        writeln!(
+            out,
+            "{}: {member} walked {steps} steps on {date}, by what arrived between {} and {}.",
+            text(row, "programme"),
+            text(row, "first_arrival_at"),
+            text(row, "last_arrival_at")
+        )?;
     }
     let refused = format!(
         "SELECT reason, detail, count(*) AS facts FROM rejections WHERE member = {member_sql} AND activity_date = DATE '{date}'\
@@ -106,8 +116,13 @@ async fn day(context: &SessionContext, member: &str, programme: Option<&str>, da
 fn say_entry(row: &Row, out: &mut String) -> Result<(), Failure> {
     let points = number(row, "points").unwrap_or(0);
     let (rule, period) = (text(row, "rule"), text(row, "period"));
-    writeln!(out, "{rule}  {points:+} points for {period}, to {} in {} (rule version {})",
-        text(row, "member"), text(row, "programme"), number(row, "rule_version").unwrap_or(0))?;
+    writeln!(
+        out,
+        "{rule}  {points:+} points for {period}, to {} in {} (rule version {})",
+        text(row, "member"),
+        text(row, "programme"),
+        number(row, "rule_version").unwrap_or(0)
+    )?;
     let figure = |column| number(row, column).map(grouped);
     if let (Some(steps), Some(days)) = (figure("steps"), figure("days")) {
         let mean = number(row, "steps").unwrap_or(0) / number(row, "days").unwrap_or(1).max(1);
@@ -127,7 +142,12 @@ fn say_entry(row: &Row, out: &mut String) -> Result<(), Failure> {
     if let Some(points_max) = figure("points_max") {
         writeln!(out, "  cap         {points_max} points")?;
     }
-    writeln!(out, "  entitled    {} points by what had arrived by the end of {}", figure("entitled").unwrap_or_default(), text(row, "arrival_date"))?;
+    writeln!(
+        out,
+        "  entitled    {} points by what had arrived by the end of {}",
+        figure("entitled").unwrap_or_default(),
+        text(row, "arrival_date")
+    )?;
     let expires = match text(row, "expires_on") {
         "" => "they do not expire".to_owned(),
         date => format!("usable until {date}"),
@@ -153,8 +173,13 @@ async fn say_days(context: &SessionContext, row: &Row, out: &mut String) -> Resu
     for day in rows(context, &sql).await? {
         let sources = day.get("source_steps").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
         let of = if sources > 1 { format!(", the best of {sources} sources") } else { String::new() };
-        writeln!(out, "    {}  {:>7} steps{of}, last heard of {}",
-            text(&day, "date"), grouped(number(&day, "steps").unwrap_or(0)), text(&day, "last_arrival_at"))?;
+        writeln!(
+            out,
+            "    {}  {:>7} steps{of}, last heard of {}",
+            text(&day, "date"),
+            grouped(number(&day, "steps").unwrap_or(0)),
+            text(&day, "last_arrival_at")
+        )?;
     }
     Ok(writeln!(out)?)
 }

@@ -44,7 +44,11 @@ impl Load {
     pub fn run(&self) -> Result<ExitCode, Failure> {
         let settings = self.run.settings();
         if settings.data.exists() {
-            return Err(format!("{} exists; a load test needs a folder of its own, give a new one with --data", settings.data.display()).into());
+            return Err(format!(
+                "{} exists; a load test needs a folder of its own, give a new one with --data",
+                settings.data.display()
+            )
+            .into());
         }
         let progress = Progress::new(self.run.quiet);
         let local = Local::open(&settings.data, settings.partitions, settings.memory_bytes_max / 2)?;

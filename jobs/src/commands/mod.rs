@@ -94,7 +94,12 @@ struct RunArgs {
 impl RunArgs {
     fn settings(&self) -> crate::replay::RunSettings {
         let memory_bytes_max = self.memory_mib_max << 20;
-        crate::replay::settings(&self.data.data, self.data.lake.as_deref(), memory_bytes_max, self.programmes.as_deref())
+        crate::replay::settings(
+            &self.data.data,
+            self.data.lake.as_deref(),
+            memory_bytes_max,
+            self.programmes.as_deref(),
+        )
     }
 }
 

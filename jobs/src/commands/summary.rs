@@ -39,7 +39,13 @@ async fn points(context: &SessionContext, out: &mut String) -> Result<(), Failur
     for row in rows(context, sql).await? {
         let figure = |column| grouped(number(&row, column).unwrap_or(0));
         let (programme, rule) = (text(&row, "programme"), text(&row, "rule"));
-        writeln!(out, "{programme:12} {rule:6} {:>11} {:>10} {:>8}", figure("points"), figure("entries"), figure("members"))?;
+        writeln!(
+            out,
+            "{programme:12} {rule:6} {:>11} {:>10} {:>8}",
+            figure("points"),
+            figure("entries"),
+            figure("members")
+        )?;
     }
     Ok(())
 }

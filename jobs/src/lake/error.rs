@@ -12,7 +12,9 @@ use super::writer::Source;
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     /// The location is neither a path nor a URL that can be opened.
-    #[error("the lake's location {location:?} cannot be used: {problem}. Give a folder, or a URL such as file:///srv/lake")]
+    #[error(
+        "the lake's location {location:?} cannot be used: {problem}. Give a folder, or a URL such as file:///srv/lake"
+    )]
     Location {
         /// As it was given.
         location: String,
@@ -20,7 +22,9 @@ pub enum LakeError {
         problem: String,
     },
     /// There is no lake at this location.
-    #[error("there is no lake at {url}: none of its tables exists. Check the path; a lake begins to exist when the lake role first opens it")]
+    #[error(
+        "there is no lake at {url}: none of its tables exists. Check the path; a lake begins to exist when the lake role first opens it"
+    )]
     NoLake {
         /// Where it was looked for.
         url: String,
@@ -68,7 +72,9 @@ pub enum LakeError {
         source_name: String,
     },
     /// An earlier call failed, so that what is staged may or may not be in the lake.
-    #[error("the lake's writer has failed before and does not know what landed: recover, then read on after the offset that resume_after gives")]
+    #[error(
+        "the lake's writer has failed before and does not know what landed: recover, then read on after the offset that resume_after gives"
+    )]
     Spent,
     /// A query that cannot be planned or run.
     #[error("{message}")]
@@ -77,7 +83,9 @@ pub enum LakeError {
         message: String,
     },
     /// A statement that would change something.
-    #[error("only reading is allowed here: {statement} is refused. Use SELECT, WITH, EXPLAIN, SHOW or DESCRIBE; the lake is written by the lake role alone")]
+    #[error(
+        "only reading is allowed here: {statement} is refused. Use SELECT, WITH, EXPLAIN, SHOW or DESCRIBE; the lake is written by the lake role alone"
+    )]
     NotReading {
         /// The kind of statement.
         statement: String,

@@ -206,7 +206,8 @@ fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let text = json_texts(field, column)?;
         Ok((Field::new(field.name(), DataType::Utf8, true), text))
     });
-    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns.collect::<Result<Vec<_>, ArrowError>>()?.into_iter().unzip();
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) =
+        columns.collect::<Result<Vec<_>, ArrowError>>()?.into_iter().unzip();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use datafusion::common::DataFusionError;
 use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 
 use super::error::LakeError;
@@ -99,11 +99,7 @@ async fn register(context: &SessionContext, location: &Location, id: TableId) ->
     };
     let state = context.state();
     table.update_datafusion_session(&state).map_err(LakeError::table(id, "opening its storage"))?;
-    let provider = table
-        .table_provider()
-        .with_session(Arc::new(state))
-        .await
-        .map_err(|error| readable(&error))?;
+    let provider = table.table_provider().with_session(Arc::new(state)).await.map_err(|error| readable(&error))?;
     context.register_table(id.name(), provider).map_err(|error| readable(&error))?;
     Ok(true)
 }

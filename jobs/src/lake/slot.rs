@@ -159,12 +159,11 @@ impl Slot {
             predicate: None,
         };
         let snapshot = self.table.snapshot().map_err(LakeError::table(self.id, "reading its log"))?;
-        let committed =
-            CommitBuilder::from(CommitProperties::default().with_application_transactions(transactions))
-                .with_actions(actions)
-                .build(Some(snapshot), self.table.log_store(), operation)
-                .await
-                .map_err(|error| self.conflict(error, moved))?;
+        let committed = CommitBuilder::from(CommitProperties::default().with_application_transactions(transactions))
+            .with_actions(actions)
+            .build(Some(snapshot), self.table.log_store(), operation)
+            .await
+            .map_err(|error| self.conflict(error, moved))?;
         self.table.state = Some(committed.snapshot());
         Ok(committed.version())
     }
@@ -212,11 +211,8 @@ impl Slot {
 
 async fn create(location: &Location, id: TableId) -> Result<DeltaTable, LakeError> {
     location.make_folder(id)?;
-    let columns: StructType = id
-        .schema()
-        .as_ref()
-        .try_into_kernel()
-        .map_err(|source| LakeError::Rows { table: id, source })?;
+    let columns: StructType =
+        id.schema().as_ref().try_into_kernel().map_err(|source| LakeError::Rows { table: id, source })?;
     location
         .table(id)?
         .create()

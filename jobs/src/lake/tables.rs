@@ -71,13 +71,17 @@ impl TableId {
         match self {
             TableId::Entries => "One posting of the ledger. Entries are never changed; a correction is one more entry.",
             TableId::DailyTotalRevisions => "One revision of one member's civil day. The highest revision is current.",
-            TableId::Rejections => "One refused fact: a record, or one sample of an upload. Repeats are not rejections.",
+            TableId::Rejections => {
+                "One refused fact: a record, or one sample of an upload. Repeats are not rejections."
+            }
             TableId::Notices => "One thing to tell a member.",
             TableId::Accounting => "One transaction of the award worker on one input partition.",
             TableId::FactsUploads => "One upload, as it came in.",
             TableId::FactsMembers => "One enrolment or change of a member, as it came in.",
             TableId::FactsRecords => "One parsed input record of any other type, as it came in.",
-            TableId::FactsProgrammes => "One published version of a programme, in each partition that it was written to.",
+            TableId::FactsProgrammes => {
+                "One published version of a programme, in each partition that it was written to."
+            }
             TableId::FactsClocks => "One civil day declared over, in each partition that it was written to.",
         }
     }
@@ -101,9 +105,8 @@ impl TableId {
 
     /// The table's columns. Each field has its description in its metadata, under [`COMMENT`].
     pub fn schema(self) -> SchemaRef {
-        static SCHEMAS: LazyLock<[SchemaRef; 10]> = LazyLock::new(|| {
-            TableId::ALL.map(|table| Arc::new(Schema::new(table.columns())))
-        });
+        static SCHEMAS: LazyLock<[SchemaRef; 10]> =
+            LazyLock::new(|| TableId::ALL.map(|table| Arc::new(Schema::new(table.columns()))));
         SCHEMAS[self as usize].clone()
     }
 
@@ -190,7 +193,11 @@ fn stated_member() -> Field {
 }
 
 fn month(of: &str) -> Field {
-    optional("month", TEXT, &format!("The civil month of {of}, such as 2025-06. Null if there is none between the years 1 and 9999."))
+    optional(
+        "month",
+        TEXT,
+        &format!("The civil month of {of}, such as 2025-06. Null if there is none between the years 1 and 9999."),
+    )
 }
 
 fn source_fields() -> Vec<Field> {
@@ -217,14 +224,26 @@ fn entries() -> Vec<Field> {
     let reason = vec![
         optional("steps", LONG, "Steps of the day, or their sum over the days that counted."),
         optional("days", INT, "Days that counted towards steps."),
-        optional("steps_min", LONG, "The threshold that was reached, in the rule's own terms; the lowest one if none was."),
+        optional(
+            "steps_min",
+            LONG,
+            "The threshold that was reached, in the rule's own terms; the lowest one if none was.",
+        ),
         optional("baseline_steps", LONG, "Baseline steps after the floor."),
         optional("is_older_class", FLAG, "Whether the member is in the older age class."),
         optional("points_max", LONG, "The cap that applied, in points."),
-        filled("entitled", LONG, "Points that the member is entitled to for this rule and period, by what was known on the arrival date."),
+        filled(
+            "entitled",
+            LONG,
+            "Points that the member is entitled to for this rule and period, by what was known on the arrival date.",
+        ),
     ];
     vec![
-        filled("entry_id", TEXT, "32 hexadecimal digits that follow from programme, member, rule, item, period and revision."),
+        filled(
+            "entry_id",
+            TEXT,
+            "32 hexadecimal digits that follow from programme, member, rule, item, period and revision.",
+        ),
         filled("sequence", LONG, "Counts the entries of this member in this programme from 1, without a gap."),
         programme(),
         member(),
@@ -241,7 +260,11 @@ fn entries() -> Vec<Field> {
         filled("posting_date", DATE, "The date on which the rule posts it."),
         optional("expires_on", DATE, "The last day on which the points can be used; null if they do not lapse."),
         optional("corrects", TEXT, "The entry_id of the entry before it for the same rule, item and period."),
-        filled("reason", group(reason), "The figures that the entitlement was computed from. What the rule does not use is null."),
+        filled(
+            "reason",
+            group(reason),
+            "The figures that the entitlement was computed from. What the rule does not use is null.",
+        ),
         month("activity_date"),
     ]
 }
@@ -255,7 +278,11 @@ fn daily_total_revisions() -> Vec<Field> {
         member(),
         filled("date", DATE, "The civil day in Asia/Tokyo."),
         filled("steps", LONG, "Steps that count for the day."),
-        filled("source_steps", list(source), "Each source's own day, by platform, origin and device. Sources are never summed."),
+        filled(
+            "source_steps",
+            list(source),
+            "Each source's own day, by platform, origin and device. Sources are never summed.",
+        ),
         filled("wear", FLAG, "Whether the device was worn: steps reaches the programme's wear_steps_min."),
         filled("first_arrival_at", instant(), "When the first of the samples now known came."),
         filled("last_arrival_at", instant(), "When the last of them came."),
@@ -276,7 +303,11 @@ fn rejections() -> Vec<Field> {
         optional("activity_date", DATE, "The civil day that the fact is about, where it has one."),
         optional("received_at", instant(), "When the gateway took it in."),
         filled("detail", TEXT, "What was found and what would have been right."),
-        optional("sample_index", INT, "The sample's index in its upload, from 0; null when the whole record is refused."),
+        optional(
+            "sample_index",
+            INT,
+            "The sample's index in its upload, from 0; null when the whole record is refused.",
+        ),
         origin(),
         filled("payload", BYTES, "The record's bytes as they came; of one too large, the first 64 KiB."),
         month("activity_date, or else of received_at"),
@@ -302,7 +333,10 @@ fn accounting() -> Vec<Field> {
     let count = |name, comment| filled(name, LONG, comment);
     vec![
         filled("partition", INT, "The input partition."),
-        count("first_offset", "The first offset that the transaction read, over the partition's input topics in the order read."),
+        count(
+            "first_offset",
+            "The first offset that the transaction read, over the partition's input topics in the order read.",
+        ),
         count("last_offset", "The last."),
         count("records_read", "Records read: the sum of accepted, rejected, duplicate and parked."),
         count("records_accepted", "Records taken as facts."),
@@ -320,7 +354,11 @@ fn accounting() -> Vec<Field> {
 
 fn facts_uploads() -> Vec<Field> {
     let sample = vec![
-        optional("kind", TEXT, "INTERVAL, DAILY_TOTAL or MERGED_TOTAL; null if the sample has no time of its own, as a deletion by id."),
+        optional(
+            "kind",
+            TEXT,
+            "INTERVAL, DAILY_TOTAL or MERGED_TOTAL; null if the sample has no time of its own, as a deletion by id.",
+        ),
         optional("start", instant(), "INTERVAL: inclusive start."),
         optional("end", instant(), "INTERVAL: exclusive end."),
         optional("date", DATE, "DAILY_TOTAL and MERGED_TOTAL: the civil day."),

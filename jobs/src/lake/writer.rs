@@ -157,7 +157,12 @@ impl LakeWriter {
     }
 
     /// Appends to `accounting`.
-    pub fn append_accounting(&mut self, source: &Source, offset: i64, row: &AccountingRecord) -> Result<bool, LakeError> {
+    pub fn append_accounting(
+        &mut self,
+        source: &Source,
+        offset: i64,
+        row: &AccountingRecord,
+    ) -> Result<bool, LakeError> {
         self.append(TableId::Accounting, source, offset, |rows| rows.accounting.append(row))
     }
 
@@ -220,10 +225,9 @@ impl LakeWriter {
     pub fn staged(&self) -> Staged {
         let unsealed = self.unsealed.iter().map(|rows| (rows.rows, rows.bytes));
         let sealed = self.slots.iter().map(|slot| (slot.staged_rows(), slot.staged_bytes()));
-        unsealed.chain(sealed).fold(Staged::default(), |sum, (rows, bytes)| Staged {
-            rows: sum.rows + rows,
-            bytes: sum.bytes + bytes,
-        })
+        unsealed
+            .chain(sealed)
+            .fold(Staged::default(), |sum, (rows, bytes)| Staged { rows: sum.rows + rows, bytes: sum.bytes + bytes })
     }
 
     /// Encodes whole batches as Parquet, which takes a tenth of the memory. Worth calling after each poll.

@@ -104,7 +104,9 @@ impl Local {
         // Four keyspaces, each with a table being filled and a few being written out.
         let memtable_bytes = (memory_bytes_max / 16).clamp(2 << 20, 64 << 20);
         let keyspace = |name: &str| {
-            database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes)).map_err(opening)
+            database
+                .keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))
+                .map_err(opening)
         };
         let (inputs, outputs, state, meta) =
             (keyspace("inputs")?, keyspace("outputs")?, keyspace("state")?, keyspace("meta")?);

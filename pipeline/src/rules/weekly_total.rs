@@ -40,7 +40,9 @@ pub fn entitlements(
             let sum: u64 = sum_of_arrived(days, arrived_by, as_of);
             Some((sum >= u64::from(steps_min.of(is_older)), sum, is_older))
         });
-        let Some((is_reached, sum, is_older)) = best.max_by_key(|&(is_reached, sum, _)| (is_reached, sum)) else { continue };
+        let Some((is_reached, sum, is_older)) = best.max_by_key(|&(is_reached, sum, _)| (is_reached, sum)) else {
+            continue;
+        };
         let reason = Reason {
             steps: Some(sum),
             days: Some(days.iter().filter(|known| known_as_of(known, as_of).is_some()).count() as u32),

@@ -57,7 +57,8 @@ pub struct Core {
 /// The programmes that come with Ayumi.
 pub fn programmes() -> Vec<(Arc<pipeline::programme::Programme>, &'static str)> {
     let parsed = jobs::publish::BUILT_IN.iter().map(|(file, source)| {
-        let programme = schemas::programme_file::parse(source).unwrap_or_else(|problems| panic!("{file}: {problems:?}"));
+        let programme =
+            schemas::programme_file::parse(source).unwrap_or_else(|problems| panic!("{file}: {problems:?}"));
         (Arc::new(programme), *source)
     });
     parsed.collect()
@@ -158,13 +159,15 @@ impl Core {
 
     /// Points of a member under a rule.
     pub fn points(&self, programme: &str, member: &str, rule: &str) -> i64 {
-        let of_rule = self.entries.iter().filter(|e| (&*e.programme, &*e.member, &*e.rule) == (programme, member, rule));
+        let of_rule =
+            self.entries.iter().filter(|e| (&*e.programme, &*e.member, &*e.rule) == (programme, member, rule));
         of_rule.map(|entry| entry.points.amount()).sum()
     }
 
     /// Days of a member that were refused for a reason.
     pub fn refused_days(&self, programme: &str, member: &str, code: &str) -> BTreeSet<CivilDate> {
-        let of_member = self.rejections.iter().filter(|(p, m, r)| p == programme && m == member && r.reason.code() == code);
+        let of_member =
+            self.rejections.iter().filter(|(p, m, r)| p == programme && m == member && r.reason.code() == code);
         of_member.filter_map(|(.., rejection)| rejection.activity_date).collect()
     }
 
@@ -193,7 +196,11 @@ impl Core {
         let [read, accepted, rejected, duplicate, parked, unparked] = self.records;
         assert_eq!(read, accepted + rejected + duplicate + parked - unparked, "{:?}", self.records);
         let samples = self.samples;
-        assert_eq!(samples.read, samples.accepted + samples.rejected + samples.duplicate + samples.parked, "{samples:?}");
+        assert_eq!(
+            samples.read,
+            samples.accepted + samples.rejected + samples.duplicate + samples.parked,
+            "{samples:?}"
+        );
     }
 
     fn arrival_date(&mut self, line: &str) -> CivilDate {
@@ -250,7 +257,8 @@ impl Core {
     fn collect(&mut self, programme: &str, member: &str) {
         self.entries.append(&mut self.effects.entries);
         for total in self.effects.daily_totals.drain(..) {
-            self.totals.insert((total.programme.to_string(), total.member.to_string(), total.date), total.steps.count());
+            self.totals
+                .insert((total.programme.to_string(), total.member.to_string(), total.date), total.steps.count());
         }
         for notice in self.effects.notices.drain(..) {
             let NoticeKind::BaselineFrozen { baseline_steps, .. } = notice.kind;

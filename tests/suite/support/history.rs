@@ -42,15 +42,29 @@ fn spec() -> impl Strategy<Value = Spec> {
     let days_back = prop_oneof![5 => 0u16..4, 2 => 0u16..40];
     let steps = prop_oneof![3 => 0u32..1_500, 3 => 1_500u32..15_000, 1 => Just(400_000)];
     let id = prop_oneof![2 => Just(None), 1 => (0u8..4).prop_map(Some)];
-    (days_back, kind, 0u8..24, minutes, steps, id, 0u8..3, prop::bool::weighted(0.1), prop::bool::weighted(0.1)).prop_map(
-        |(days_back, kind, hour, minutes, steps, id, version, is_deletion, is_manual)| {
-            Spec { days_back, kind, hour, minutes, steps, id, version, is_deletion, is_manual }
-        },
-    )
+    (days_back, kind, 0u8..24, minutes, steps, id, 0u8..3, prop::bool::weighted(0.1), prop::bool::weighted(0.1))
+        .prop_map(|(days_back, kind, hour, minutes, steps, id, version, is_deletion, is_manual)| Spec {
+            days_back,
+            kind,
+            hour,
+            minutes,
+            steps,
+            id,
+            version,
+            is_deletion,
+            is_manual,
+        })
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let upload = (0u8..3, 0u8..2, 0u16..110, 0u16..1440, prop_oneof![4 => Just(0u16), 1 => 0u16..33], prop::collection::vec(spec(), 0..7))
+    let upload = (
+        0u8..3,
+        0u8..2,
+        0u16..110,
+        0u16..1440,
+        prop_oneof![4 => Just(0u16), 1 => 0u16..33],
+        prop::collection::vec(spec(), 0..7),
+    )
         .prop_map(|(who, source, received_on, minute, login_lag, samples)| Event::Upload {
             who,
             source,
@@ -59,9 +73,14 @@ fn event() -> impl Strategy<Value = Event> {
             login_lag,
             samples,
         });
-    let member = (0u8..3, 0u16..60, 0u16..20, any::<bool>()).prop_map(|(who, received_on, effective_before, is_verification)| {
-        Event::Member { who, received_on, effective_before, is_verification }
-    });
+    let member = (0u8..3, 0u16..60, 0u16..20, any::<bool>()).prop_map(
+        |(who, received_on, effective_before, is_verification)| Event::Member {
+            who,
+            received_on,
+            effective_before,
+            is_verification,
+        },
+    );
     prop_oneof![8 => upload, 1 => member]
 }
 
@@ -69,7 +88,12 @@ fn event() -> impl Strategy<Value = Event> {
 pub fn history() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(event(), 1..40).prop_map(|mut events| {
         events.extend((0..2).flat_map(|who| {
-            [false, true].map(|is_verification| Event::Member { who, received_on: 1, effective_before: 1, is_verification })
+            [false, true].map(|is_verification| Event::Member {
+                who,
+                received_on: 1,
+                effective_before: 1,
+                is_verification,
+            })
         }));
         let lines = events.iter().enumerate().flat_map(|(number, event)| {
             ["kunitachi", "iwamizawa", "hirosaki"].map(|programme| line(number, event, programme))

@@ -125,7 +125,9 @@ pub(super) fn group_fields(table: TableId, path: &[&str]) -> Result<Fields, Arro
                 DataType::Struct(inner) => inner.clone(),
                 other => return Err(ArrowError::SchemaError(format!("{name} is a list of {other}, not of structs"))),
             },
-            other => return Err(ArrowError::SchemaError(format!("{name} of {} is {other:?}, not a struct", table.name()))),
+            other => {
+                return Err(ArrowError::SchemaError(format!("{name} of {} is {other:?}, not a struct", table.name())));
+            }
         };
     }
     Ok(fields)

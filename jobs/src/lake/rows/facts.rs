@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{BinaryBuilder, Int32Builder, StringBuilder};
 use pipeline::calendar::{CivilDate, Instant};
-use schemas::{MemberRecord, ProgrammeRecord};
 use schemas::Origin;
+use schemas::{MemberRecord, ProgrammeRecord};
 
 use super::column::{Columns, Dates, Instants, Months, Origins, int, stated};
 use crate::lake::tables::TableId;

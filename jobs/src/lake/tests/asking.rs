@@ -45,8 +45,13 @@ async fn the_query_of_the_contract_works_as_it_stands() {
 #[tokio::test]
 async fn daily_totals_are_the_highest_revisions() {
     let lake = small_lake().await;
-    let rows = json(lake.path(), "SELECT date, steps, revision FROM daily_totals WHERE programme = 'kunitachi' ORDER BY date").await;
-    assert_eq!(rows, "{\"date\":\"2025-06-03\",\"steps\":80,\"revision\":2}\n{\"date\":\"2025-07-03\",\"steps\":70,\"revision\":0}\n");
+    let rows =
+        json(lake.path(), "SELECT date, steps, revision FROM daily_totals WHERE programme = 'kunitachi' ORDER BY date")
+            .await;
+    assert_eq!(
+        rows,
+        "{\"date\":\"2025-06-03\",\"steps\":80,\"revision\":2}\n{\"date\":\"2025-07-03\",\"steps\":70,\"revision\":0}\n"
+    );
 }
 
 #[tokio::test]
@@ -118,7 +123,9 @@ async fn only_reading_is_allowed() {
         assert!(matches!(refused, Err(LakeError::NotReading { .. })), "{sql}: {refused:?}");
     }
     assert!(!copied.exists());
-    for sql in ["SHOW TABLES", "DESCRIBE entries", "EXPLAIN SELECT * FROM entries", "WITH e AS (SELECT 1) SELECT * FROM e;"] {
+    for sql in
+        ["SHOW TABLES", "DESCRIBE entries", "EXPLAIN SELECT * FROM entries", "WITH e AS (SELECT 1) SELECT * FROM e;"]
+    {
         text(&session, sql, Format::Table).await.unwrap();
     }
     assert_eq!(count(lake.path(), "entries").await, "6");
@@ -152,7 +159,9 @@ async fn the_shell_takes_statements_of_several_lines_and_dotted_words() {
     let lake = small_lake().await;
     let mut shell = Shell::new(session(lake.path()).await);
     let mut out = Vec::new();
-    for line in [".format csv", "SELECT count(*) AS n", "FROM entries;", "SELECT;", ".tables", ".schema balances", ".nothing"] {
+    for line in
+        [".format csv", "SELECT count(*) AS n", "FROM entries;", "SELECT;", ".tables", ".schema balances", ".nothing"]
+    {
         assert_eq!(shell.take(line, &mut out).await.unwrap(), Next::Go);
     }
     assert_eq!(shell.take(".quit", &mut out).await.unwrap(), Next::Quit);

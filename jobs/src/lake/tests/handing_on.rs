@@ -64,7 +64,10 @@ async fn the_dictionary_explains_every_column_of_tables_and_views() {
         let found = described.iter().find(|table| table.name == id.name()).unwrap();
         let schema = id.schema();
         let columns = found.columns.iter().map(|column| column.name.as_str()).filter(|name| !name.contains(['.', '[']));
-        assert_eq!(columns.collect::<Vec<_>>(), schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>());
+        assert_eq!(
+            columns.collect::<Vec<_>>(),
+            schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>()
+        );
         for partition in id.partition_columns() {
             assert!(schema.field_with_name(partition).is_ok(), "{partition} of {}", id.name());
         }
@@ -83,7 +86,12 @@ async fn what_delta_records_is_what_the_schema_says() {
         let frame = query::plan(&session, &format!("SELECT * FROM {}", id.name())).await.unwrap();
         let found: Vec<_> = frame.schema().fields().iter().map(|field| field.name().clone()).collect();
         let schema = id.schema();
-        assert_eq!(found, schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>(), "{}", id.name());
+        assert_eq!(
+            found,
+            schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>(),
+            "{}",
+            id.name()
+        );
     }
     let log = fs::read_to_string(lake.path().join("entries/_delta_log/00000000000000000000.json")).unwrap();
     assert!(log.contains("Counts the entries of this member in this programme"), "descriptions travel with the table");

@@ -36,10 +36,17 @@ async fn effects_read_back_as_they_were() {
     assert!(totals.contains("\"source_steps\":[{\"platform\":\"FITBIT\",\"origin\":\"com.fitbit\",\"device\":\"b-7\",\"device_kind\":\"WATCH\",\"is_merged\":false,\"steps\":8120}]"), "{totals}");
     assert!(totals.contains("\"first_arrival_at\":\"2025-06-02T15:00:00Z\""), "{totals}");
     let rejections = json(lake.path(), "SELECT * FROM rejections").await;
-    assert!(rejections.contains("\"reason\":\"BACKFILL_LIMIT\"") && rejections.contains("\"programme\":\"no/such=programme\""), "{rejections}");
+    assert!(
+        rejections.contains("\"reason\":\"BACKFILL_LIMIT\"")
+            && rejections.contains("\"programme\":\"no/such=programme\""),
+        "{rejections}"
+    );
     assert!(rejections.contains("\"payload\":\"00ff7b\"") && rejections.contains("\"line\":8"), "{rejections}");
     let notices = json(lake.path(), "SELECT kind, first_day, baseline_steps, is_older_class FROM notices").await;
-    assert_eq!(notices, "{\"kind\":\"BASELINE_FROZEN\",\"first_day\":\"2025-06-01\",\"baseline_steps\":5000,\"is_older_class\":true}\n");
+    assert_eq!(
+        notices,
+        "{\"kind\":\"BASELINE_FROZEN\",\"first_day\":\"2025-06-01\",\"baseline_steps\":5000,\"is_older_class\":true}\n"
+    );
     let accounting = json(lake.path(), "SELECT last_offset, records_read, samples_parked FROM accounting").await;
     assert_eq!(accounting, "{\"last_offset\":9,\"records_read\":5,\"samples_parked\":0}\n");
 }
@@ -73,11 +80,22 @@ async fn facts_read_back_as_they_were() {
     ] {
         assert!(uploads.contains(part), "{part} in {uploads}");
     }
-    let members = json(lake.path(), "SELECT op, effective_on, birth_date, sex, course, residence, month FROM facts_members").await;
-    assert_eq!(members, "{\"op\":\"ENROL\",\"effective_on\":\"2025-05-01\",\"birth_date\":\"1950-09-15\",\"sex\":\"F\",\"course\":\"APP\",\"residence\":null,\"month\":\"2025-05\"}\n");
+    let members =
+        json(lake.path(), "SELECT op, effective_on, birth_date, sex, course, residence, month FROM facts_members")
+            .await;
+    assert_eq!(
+        members,
+        "{\"op\":\"ENROL\",\"effective_on\":\"2025-05-01\",\"birth_date\":\"1950-09-15\",\"sex\":\"F\",\"course\":\"APP\",\"residence\":null,\"month\":\"2025-05\"}\n"
+    );
     let others = json(lake.path(), "SELECT type, id, programme, received_at, month FROM facts_records").await;
-    assert_eq!(others, "{\"type\":\"checkin\",\"id\":null,\"programme\":\"kunitachi\",\"received_at\":null,\"month\":null}\n");
-    assert_eq!(json(lake.path(), "SELECT source FROM facts_programmes").await, "{\"source\":\"id = \\\"kunitachi\\\"\\n\"}\n");
+    assert_eq!(
+        others,
+        "{\"type\":\"checkin\",\"id\":null,\"programme\":\"kunitachi\",\"received_at\":null,\"month\":null}\n"
+    );
+    assert_eq!(
+        json(lake.path(), "SELECT source FROM facts_programmes").await,
+        "{\"source\":\"id = \\\"kunitachi\\\"\\n\"}\n"
+    );
     assert_eq!(json(lake.path(), "SELECT date FROM facts_clocks").await, "{\"date\":\"2025-06-03\"}\n");
 }
 
@@ -89,7 +107,10 @@ async fn folders_are_named_by_programme_and_month() {
     writer.follow(&effects, &[TableId::Entries]).await.unwrap();
     writer.append_entry(&effects, 0, &entry(ODD_MEMBER, 1, "2025-06-03", 20)).unwrap();
     let flushed = writer.flush().await.unwrap();
-    assert_eq!(flushed.iter().map(|flush| (flush.table, flush.rows, flush.files)).collect::<Vec<_>>(), [(TableId::Entries, 1, 1)]);
+    assert_eq!(
+        flushed.iter().map(|flush| (flush.table, flush.rows, flush.files)).collect::<Vec<_>>(),
+        [(TableId::Entries, 1, 1)]
+    );
     let folder = lake.path().join("entries/programme=kunitachi/month=2025-06");
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
 }
@@ -241,7 +262,8 @@ async fn compaction_and_checkpoints_change_no_row_and_no_position() {
     assert!(log.join("_last_checkpoint").exists(), "a checkpoint was written");
 
     let done = compact(url(lake.path()), CompactPolicy::default()).await.unwrap();
-    let summary: Vec<_> = done.iter().map(|done| (done.table, done.partitions, done.files_removed, done.files_added)).collect();
+    let summary: Vec<_> =
+        done.iter().map(|done| (done.table, done.partitions, done.files_removed, done.files_added)).collect();
     assert_eq!(summary, [(TableId::Entries, 1, FLUSHES as u64, 1), (TableId::Rejections, 1, FLUSHES as u64, 1)]);
     assert_eq!(compact(url(lake.path()), CompactPolicy::default()).await.unwrap(), []);
 

@@ -13,13 +13,11 @@ use pipeline::fact::{
     Channel, DeviceKind, MemberChange, MemberOperation, Operation, Recording, Sample, SampleTime, Source as StepSource,
     Upload,
 };
-use pipeline::ledger::{
-    Account, DailyTotal, Entry, EntryId, Notice, NoticeKind, Reason, SourceName, SourceSteps,
-};
+use pipeline::ledger::{Account, DailyTotal, Entry, EntryId, Notice, NoticeKind, Reason, SourceName, SourceSteps};
 use pipeline::quantity::{Points, Steps};
 use pipeline::rejection::{Rejection, RejectionReason};
-use schemas::{MemberRecord, ProgrammeRecord, Record};
 use schemas::{AccountingRecord, Origin, RejectionRecord};
+use schemas::{MemberRecord, ProgrammeRecord, Record};
 
 use super::output::Format;
 use super::{LakeError, LakeWriter, Source, TableId, query};
@@ -88,7 +86,12 @@ fn entry(member: &str, sequence: u64, day: &str, points: i64) -> Entry {
         posting_date: date(day).plus_days(1),
         expires_on: Some(date("2026-03-31")),
         corrects: (points < 0).then(|| id(0)),
-        reason: Reason { steps: Some(8_120), steps_min: Some(8_000), entitled: Points::new(points), ..Reason::default() },
+        reason: Reason {
+            steps: Some(8_120),
+            steps_min: Some(8_000),
+            entitled: Points::new(points),
+            ..Reason::default()
+        },
     }
 }
 
@@ -124,7 +127,13 @@ fn notice(member: &str) -> Notice {
 }
 
 fn origin(offset: i64) -> Origin {
-    Origin { topic: "ayumi.steps.v1".into(), partition: 0, offset, file: Some("april.jsonl".into()), line: Some(offset + 1) }
+    Origin {
+        topic: "ayumi.steps.v1".into(),
+        partition: 0,
+        offset,
+        file: Some("april.jsonl".into()),
+        line: Some(offset + 1),
+    }
 }
 
 fn rejection(programme: &str, offset: i64) -> RejectionRecord {
@@ -148,7 +157,13 @@ fn rejection(programme: &str, offset: i64) -> RejectionRecord {
 }
 
 fn accounting(last_offset: i64) -> AccountingRecord {
-    AccountingRecord { last_offset, records_read: 5, records_accepted: 4, records_rejected: 1, ..AccountingRecord::default() }
+    AccountingRecord {
+        last_offset,
+        records_read: 5,
+        records_accepted: 4,
+        records_rejected: 1,
+        ..AccountingRecord::default()
+    }
 }
 
 fn samples(day: &str) -> Vec<Sample<'static>> {
