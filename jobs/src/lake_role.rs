@@ -21,7 +21,7 @@ use crate::transport::local::Local;
 use crate::transport::{Format, OutputTopic, TransportError};
 
 /// Staged rows are flushed at about this size.
-const FLUSH_BYTES: usize = 48 << 20;
+const FLUSH_BYTES: usize = 24 << 20;
 
 /// Staged rows are flushed at this age at the latest.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(60);

@@ -81,7 +81,7 @@ struct RunArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Memory for the store and the workers' state together, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(16..))]
+    #[arg(long, value_name = "MIB", default_value_t = 96, value_parser = clap::value_parser!(u64).range(16..))]
     memory_mib_max: u64,
     /// Publish the programmes of this folder (DIR/*/programme.toml) instead of those that come with Ayumi
     #[arg(long, value_name = "DIR")]
