@@ -1,7 +1,7 @@
 //! Decides how state values are written down: varints, texts and optional parts behind one format byte.
 //!
-//! Every value starts with [`FORMAT`]. A reader takes this format and, once there is one, the one before; the golden
-//! bytes in the tests of [`crate::state`] hold the layout. What the values mean is decided where the types are.
+//! Every value starts with [`FORMAT`]; a reader takes this format and, once there is one, the one before. What the values
+//! mean is decided where the types are.
 
 use crate::calendar::{CivilDate, Instant};
 
