@@ -236,6 +236,8 @@ impl Connection {
     }
 
     /// Waits for the cluster's metadata: all topics, or one. librdkafka tries the brokers again with growing pauses.
+    /// `serve` polls the client, which is how it comes by its token and says what is wrong; nothing to do for one that
+    /// polls itself.
     ///
     /// # Errors
     ///
@@ -245,9 +247,11 @@ impl Connection {
         &self,
         client: &Client<C>,
         topic: Option<&str>,
+        serve: &dyn Fn(),
         is_stopping: &dyn Fn() -> bool,
     ) -> Result<Metadata, ClientError> {
         loop {
+            serve();
             match client.fetch_metadata(topic, Duration::from_secs(1)) {
                 Ok(metadata) => {
                     self.note_up();
@@ -260,6 +264,7 @@ impl Connection {
                     return Err(self.refused().unwrap_or(ClientError::Answer { brokers, source }));
                 }
             }
+            serve();
             if let Some(refused) = self.refused() {
                 return Err(refused);
             }
@@ -349,6 +354,10 @@ impl ClientContext for Connection {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => self.note_away(),
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => self.note_refusal(reason),
+            // A broker tells that it does not take the client's certificate after the handshake is done.
+            Some(RDKafkaErrorCode::BrokerTransportFailure) if reason.contains("SSL alert number") => {
+                self.note_refusal(reason);
+            }
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve) => {
                 // `host:port/id: what happened (after 3ms in state CONNECT)`
                 let (broker, what) = reason.split_once(": ").unwrap_or(("a broker", reason));
