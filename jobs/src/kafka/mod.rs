@@ -9,6 +9,9 @@ mod http;
 mod token;
 
 pub mod topic_names;
+mod topic_specs;
+pub mod topics;
+pub mod acl;
 pub mod error;
 pub mod worker;
 mod takeover;
