@@ -83,6 +83,10 @@ pub fn grants(role: Role, config: &KafkaConfig) -> Vec<Grant> {
     let clock = || topics(&[InputTopic::Clock.name()]);
     let transactions = || Resource::TransactionalIdPrefix(format!("{}-", config.group_id));
     let grant = |resource, operations, purpose| Grant { resource, operations, purpose };
+    let group_seen = || {
+        let group = Resource::Group(config.group_id.clone());
+        grant(group, &[Describe], "read without joining the group, which the client asks after all the same")
+    };
     match role {
         Role::Award => vec![
             grant(inputs(), &[Read], "read the facts"),
@@ -99,12 +103,14 @@ pub fn grants(role: Role, config: &KafkaConfig) -> Vec<Grant> {
         Role::Clock => vec![
             grant(inputs(), &[Describe], "see how far the inputs are"),
             grant(clock(), &[Read, Write], "see which days are over, and end the next"),
+            group_seen(),
             grant(transactions(), &[Write], "end a day in all partitions or in none"),
         ],
         Role::Gateway => vec![grant(topics(&facts), &[Write], "write the facts that are taken in")],
         Role::Replay => vec![
             grant(inputs(), &[Write], "write facts, programmes and the ends of days"),
             grant(clock(), &[Read], "see which days are over"),
+            group_seen(),
             grant(transactions(), &[Write], "end a day in all partitions or in none"),
         ],
         Role::Topics => vec![grant(

@@ -78,7 +78,8 @@ impl KafkaConfig {
 
     /// For reading partitions that are assigned by hand, up to their end: a changelog, or where the inputs end.
     pub fn partition_reader(&self) -> ClientConfig {
-        let mut config = self.client(&[("enable.partition.eof", "true")]);
+        // It never joins the group, but librdkafka assigns nothing without one.
+        let mut config = self.client(&[("enable.partition.eof", "true"), ("group.id", &self.group_id)]);
         set_all(&mut config, CONSUMER);
         config
     }

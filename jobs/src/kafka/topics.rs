@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use rdkafka::ClientContext;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
     TopicReplication,
 };
+use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use thiserror::Error;
@@ -36,6 +38,12 @@ pub enum TopicsError {
         /// Which, how many, and how many it should be.
         partitions: Vec<String>,
     },
+    /// A topic that is not there.
+    #[error("the topic {0} is missing on the cluster: `ayumi topics create` creates it")]
+    Missing(String),
+    /// A topic that this user has no right to.
+    #[error("this user may not use the topic {0}: `ayumi topics acls` lists the rights of each role")]
+    Forbidden(String),
     /// The cluster refuses.
     #[error("{doing}: {source}; {remedy}")]
     Refused {
@@ -46,6 +54,44 @@ pub enum TopicsError {
         /// What would help.
         remedy: String,
     },
+}
+
+/// Waits for the cluster, and makes sure that a role's topics are there, open to this user, and all have as many
+/// partitions as each other; gives that number. `serve` and `is_stopping` are as for [`Connection::metadata`].
+///
+/// # Errors
+///
+/// What is wrong with which topic, and what to do about it.
+pub fn require<C: ClientContext>(
+    connection: &Connection,
+    client: &Client<C>,
+    names: &[&str],
+    serve: &dyn Fn(),
+    is_stopping: &dyn Fn() -> bool,
+) -> Result<i32, TopicsError> {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for name in names {
+        // Asked after by name: among all topics, those that this user may not use are left out.
+        let metadata = connection.metadata(client, Some(name), serve, is_stopping)?;
+        let Some(topic) = metadata.topics().first() else { return Err(TopicsError::Missing((*name).to_owned())) };
+        match topic.error().map(RDKafkaErrorCode::from) {
+            None => counts.push((name, topic.partitions().len())),
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                return Err(TopicsError::Forbidden((*name).to_owned()));
+            }
+            Some(_) => return Err(TopicsError::Missing((*name).to_owned())),
+        }
+    }
+    let count = counts.first().map_or(0, |(_, count)| *count);
+    let others: Vec<String> = counts
+        .iter()
+        .filter(|(_, other)| *other != count)
+        .map(|(name, other)| format!("{name} has {other} partitions and {} has {count}", names[0]))
+        .collect();
+    match i32::try_from(count) {
+        Ok(count) if others.is_empty() => Ok(count),
+        _ => Err(TopicsError::Partitions { partitions: others }),
+    }
 }
 
 /// One thing about a topic that is not as it should be.
