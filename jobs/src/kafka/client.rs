@@ -344,6 +344,7 @@ impl ClientContext for Connection {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn stats(&self, statistics: Statistics) {
+        crate::admin::statistics::publish(self.shared.name, &statistics);
         let is_up = statistics.brokers.values().any(|broker| broker.state == "UP");
         self.state().statistics = Some(Arc::new(statistics));
         if is_up {
