@@ -12,6 +12,7 @@ pub mod topic_names;
 mod topic_specs;
 pub mod topics;
 pub mod acl;
+pub mod registry;
 pub mod error;
 pub mod worker;
 mod takeover;

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::kafka_jars::{java, needed};
+use super::kafka_jars::java;
 use super::kafka_security::{self, Secured};
+use super::maven::needed;
 
 /// How long a broker may take to start on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
