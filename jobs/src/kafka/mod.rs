@@ -15,10 +15,15 @@ pub mod acl;
 pub mod registry;
 pub mod error;
 pub mod worker;
+mod assignment;
 mod takeover;
 mod changelog;
+mod head_start;
 pub mod owned;
 pub mod partition;
-mod assignment;
 mod headers;
+mod committer;
 pub mod transaction;
+mod deliveries;
+
+pub mod bare_loop;

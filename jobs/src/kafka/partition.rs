@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use pipeline::state::Store;
 use rdkafka::message::{BorrowedMessage, Message};
 
+use crate::award::{AwardError, AwardPartition, AwardSettings};
 use crate::state_store::StateStore;
 use crate::transport::{Format, InputRecord, InputTopic, Transaction, TransportError};
 
@@ -138,6 +139,11 @@ impl<P: Processor> Partition<P> {
         Ok(())
     }
 
+    /// The offset after the last record read, for each topic.
+    pub fn positions(&self) -> Positions {
+        self.positions
+    }
+
     /// Whether something was decided since the last [`Partition::stage`].
     pub fn is_open(&self) -> bool {
         self.is_open
@@ -178,11 +184,7 @@ impl<P: Processor> Partition<P> {
 
     /// What was staged is durable; its last change lies before `changelog_end`, if there were changes. Nothing may have
     /// been staged since. `true` if the state was written to disk, so that what is there is as new as now.
-    pub fn committed(
-        &mut self,
-        changelog_end: Option<i64>,
-        flush_interval: Duration,
-    ) -> Result<bool, TransportError> {
+    pub fn committed(&mut self, changelog_end: Option<i64>, flush_interval: Duration) -> Result<bool, TransportError> {
         self.changelog_end = changelog_end.unwrap_or(self.changelog_end);
         self.store.apply(std::iter::empty(), self.changelog_end);
         self.processor.committed();
@@ -206,4 +208,33 @@ impl<P: Processor> Partition<P> {
 
 fn is_reached(ends: &[Option<i64>; INPUTS], positions: &Positions) -> bool {
     ends.iter().zip(positions).all(|(end, position)| end.is_none_or(|end| *position >= end))
+}
+
+impl Processor for AwardPartition {
+    type Settings = AwardSettings;
+    type Error = AwardError;
+
+    fn restore(partition: i32, store: &dyn Store, settings: &AwardSettings) -> Result<Self, AwardError> {
+        AwardPartition::restore(partition, store, *settings)
+    }
+
+    fn process(&mut self, record: &InputRecord<'_>, store: &dyn Store) -> Result<(), AwardError> {
+        AwardPartition::process(self, record, store)
+    }
+
+    fn is_closing(&self) -> bool {
+        AwardPartition::is_closing(self)
+    }
+
+    fn close_some(&mut self, store: &dyn Store) -> Result<(), AwardError> {
+        AwardPartition::close_some(self, store)
+    }
+
+    fn stage(&mut self, transaction: &mut Transaction) {
+        AwardPartition::stage(self, transaction);
+    }
+
+    fn committed(&mut self) {
+        AwardPartition::committed(self);
+    }
 }
