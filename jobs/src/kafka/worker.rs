@@ -267,8 +267,13 @@ impl<P: Processor> Worker<P> {
         if self.head_start.is_some() {
             self.end_head_start().map_err(|source| WorkerError::Kafka { doing: "reading input", source })?;
         }
-        let is_busy = self.owned.is_open() || self.under_way.is_some();
-        match self.consumer.poll(if is_busy { Duration::ZERO } else { IDLE_WAIT }) {
+        let polled = match self.consumer.poll(Duration::ZERO) {
+            None if self.consumer.context().has_news() => return Ok(()),
+            // `Duration::ZERO` apart, since a wait that is over costs librdkafka's binding up to a millisecond of spinning.
+            None => Some(self.idle_wait()).filter(|wait| !wait.is_zero()).and_then(|wait| self.consumer.poll(wait)),
+            polled => polled,
+        };
+        match polled {
             Some(Ok(message)) => {
                 if let Some(head_start) = &mut self.head_start {
                     head_start.progress_at = Instant::now();
@@ -281,8 +286,18 @@ impl<P: Processor> Worker<P> {
             }
             Some(Err(error)) => self.judge(error),
             None if self.consumer.context().has_news() => Ok(()),
+            None if !self.idle_wait().is_zero() => Ok(()),
             None if self.owned.is_open() => self.commit(),
             None => self.await_commit(COMMIT_WAIT_MAX),
+        }
+    }
+
+    /// How long to wait for records when there are none.
+    fn idle_wait(&self) -> Duration {
+        match self.owned.open_for() {
+            Some(open_for) => self.settings.bounds.idle_interval.saturating_sub(open_for),
+            None if self.under_way.is_some() => Duration::ZERO,
+            None => IDLE_WAIT,
         }
     }
 
