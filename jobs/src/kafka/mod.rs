@@ -21,9 +21,13 @@ mod changelog;
 mod head_start;
 pub mod owned;
 pub mod partition;
-mod headers;
+pub mod headers;
 mod committer;
 pub mod transaction;
 mod deliveries;
+
+pub mod producer;
+pub mod clock;
+mod last_records;
 
 pub mod bare_loop;
