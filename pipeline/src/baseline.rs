@@ -126,7 +126,7 @@ impl<'a> Standing<'a> {
     pub fn dates_of_knowledge(&self, closed: CivilDate) -> Vec<CivilDate> {
         let known_on = self.opening.known_on;
         let arrivals = self.days().flat_map(|(_, known)| known.iter().map(|known| known.arrived_on));
-        let transmissions = self.member.months.iter().flat_map(|kept| kept.value.transmission_dates());
+        let transmissions = self.member.months.iter().flat_map(Month::transmission_dates);
         let mut dates: Vec<CivilDate> = arrivals.chain(transmissions).map(|date| date.max(known_on)).collect();
         dates.push(known_on);
         dates.retain(|&date| date <= closed);

@@ -13,7 +13,7 @@ use crate::calendar::CivilDate;
 use crate::codec::{Reader, Writer};
 use crate::day::SourceIndex;
 use crate::member::{Kept, Member, WeekIds};
-use crate::month::Month;
+use crate::month::{Month, PARTS};
 use crate::settled::Settled;
 use crate::state::{Changes, Fault, MemberKey, Store, What};
 use crate::summary::Summary;
@@ -148,11 +148,17 @@ fn stage_member(member: &mut Member, changes: &mut Changes) {
         }
     };
     let Member { summary, settled, months, ids, .. } = member;
+    for month in months {
+        for part in month.take_changed() {
+            if let Some((_, parts)) = summary.value.months.iter_mut().find(|(known, _)| *known == month.month) {
+                summary.is_changed |= *parts & (1 << part) == 0;
+                *parts |= 1 << part;
+            }
+            put(What::Month(month.month, part), &mut true, &|out| month.encode(part, out));
+        }
+    }
     put(What::Summary, &mut summary.is_changed, &|out| summary.value.encode(out));
     put(What::Settled, &mut settled.is_changed, &|out| settled.value.encode(out));
-    for Kept { value, is_changed } in months {
-        put(What::Month(value.month), is_changed, &|out| value.encode(out));
-    }
     for (monday, Kept { value, is_changed }) in ids.iter_mut().flatten() {
         put(What::Ids(*monday), is_changed, &|out| encode_ids(value, out));
     }
@@ -160,7 +166,7 @@ fn stage_member(member: &mut Member, changes: &mut Changes) {
 
 fn memory_bytes(member: &Member) -> usize {
     let ids: usize = member.ids.iter().flatten().map(|(_, kept)| 64 + kept.value.len() * 16).sum();
-    let months: usize = member.months.iter().map(|kept| kept.value.memory_bytes()).sum();
+    let months: usize = member.months.iter().map(Month::memory_bytes).sum();
     MEMBER_BYTES + months + ids
 }
 
@@ -185,7 +191,7 @@ impl Load<'_> {
 
 impl Member {
     /// The month of a date, read or made anew if need be.
-    pub fn load_month(&mut self, date: CivilDate, load: &mut Load<'_>) -> Result<&mut Kept<Month>, Fault> {
+    pub fn load_month(&mut self, date: CivilDate, load: &mut Load<'_>) -> Result<&mut Month, Fault> {
         let place = match self.month_place(date) {
             Some(place) => place,
             None => self.bring_month(date, load)?,
@@ -194,26 +200,26 @@ impl Member {
     }
 
     fn bring_month(&mut self, date: CivilDate, load: &mut Load<'_>) -> Result<usize, Fault> {
-        let month = date.month();
-        let mut kept = Kept { value: Month::new(month), is_changed: false };
-        if self.summary.value.months.contains(&month) {
-            kept.value = Month::decode(month, &load.read(&self.key, What::Month(month))?)?;
-        } else {
-            self.summary.change().months.push(month);
-            kept.is_changed = true; // It must exist once the summary says so.
+        let mut month = Month::new(date.month());
+        match self.summary.value.months.iter().find(|(known, _)| *known == month.month) {
+            Some(&(number, parts)) => {
+                for part in (0..PARTS).filter(|part| parts & (1 << part) != 0) {
+                    month.decode(part, &load.read(&self.key, What::Month(number, part))?)?;
+                }
+            }
+            None => self.summary.change().months.push((month.month, 0)),
         }
         load.memory_bytes += MONTH_BYTES;
-        let place = self.months.partition_point(|kept| kept.value.month < month);
-        self.months.insert(place, kept);
+        let place = self.months.partition_point(|known| known.month < month.month);
+        self.months.insert(place, month);
         Ok(place)
     }
 
     /// Brings all months that exist, from that of a date on, into memory.
     pub fn load_months_from(&mut self, date: CivilDate, load: &mut Load<'_>) -> Result<(), Fault> {
-        let first = date.month();
         for index in 0..self.summary.value.months.len() {
-            let month = self.summary.value.months[index];
-            if month >= first && self.months.iter().rev().all(|kept| kept.value.month != month) {
+            let (month, _) = self.summary.value.months[index];
+            if self.months.iter().all(|known| known.month != month) && month.last_day() >= date {
                 self.bring_month(month.first_day(), load)?;
             }
         }

@@ -193,6 +193,11 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(*bytes))
     }
 
+    /// Whether nothing is left.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All that is left.
     pub fn rest(self) -> &'a [u8] {
         self.0

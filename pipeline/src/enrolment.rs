@@ -7,7 +7,7 @@ use crate::calendar::{CivilDate, Instant};
 use crate::engine::Effects;
 use crate::fact::{MemberChange, MemberOperation};
 use crate::hash::Hash64;
-use crate::member::{Kept, Member};
+use crate::member::Member;
 use crate::month::dates_of;
 use crate::programme::Programme;
 use crate::rejection::{Rejection, RejectionReason};
@@ -95,7 +95,7 @@ fn refuse(member: &Member, change: &MemberChange<'_>, programme: &Programme) -> 
 /// Settles what a change moves: potentially every day. All months must be in memory.
 pub fn settle(member: &mut Member, settlement: &mut Settlement<'_>) {
     let mut dates: Vec<CivilDate> = Vec::new();
-    for Kept { value: month, .. } in &member.months {
+    for month in &member.months {
         let bits = month.days_heard_of();
         dates.extend(dates_of(month.first_day, bits));
         if settlement.running.has_delayed_rules && bits != 0 {

@@ -55,7 +55,7 @@ pub struct Member {
     /// Always there.
     pub settled: Kept<Settled>,
     /// Months that were needed, ascending.
-    pub months: Vec<Kept<Month>>,
+    pub months: Vec<Month>,
     /// By the week's Monday. All weeks, or none yet.
     pub ids: Option<BTreeMap<CivilDate, Kept<WeekIds>>>,
     /// Days written since the last commit, by their place among the changes.
@@ -90,18 +90,18 @@ impl Member {
 
     /// The place of the month of a date, if it is in memory. Mostly it is one of the last.
     pub fn month_place(&self, date: CivilDate) -> Option<usize> {
-        let place = self.months.iter().rposition(|kept| kept.value.first_day <= date)?;
-        (date <= self.months[place].value.last_day).then_some(place)
+        let place = self.months.iter().rposition(|month| month.first_day <= date)?;
+        (date <= self.months[place].last_day).then_some(place)
     }
 
     /// The month of a date, if it is in memory.
     pub fn month(&self, date: CivilDate) -> Option<&Month> {
-        self.month_place(date).map(|place| &self.months[place].value)
+        self.month_place(date).map(|place| &self.months[place])
     }
 
     /// The months in memory from that of a date on, ascending.
     pub fn months_from(&self, date: CivilDate) -> impl Iterator<Item = &Month> {
-        self.months.iter().map(|kept| &kept.value).filter(move |month| month.last_day >= date)
+        self.months.iter().filter(move |month| month.last_day >= date)
     }
 
     /// What a day came to by what was known at the close of `as_of`. The month must be in memory if it exists.

@@ -3,6 +3,8 @@
 //! The lists are flat and sorted, one piece of memory each, because a town's months are most of what a worker holds: a
 //! list for each day would be thirty pieces, and a miss of the processor's cache for each. What the figures mean for
 //! points is decided in [`crate::settle`].
+//!
+//! A month is stored in parts, of eight days each and one of refusals, so that what changes one day writes a quarter of it.
 
 use crate::calendar::{CivilDate, CivilMonth};
 use crate::codec::{CorruptState, Reader, Writer};
@@ -64,17 +66,40 @@ pub struct Month {
     /// Its last day.
     pub last_day: CivilDate,
     /// Days with samples, ascending.
-    pub days: Vec<DayLine>,
+    days: Vec<DayLine>,
     /// By (day, arrival date).
     known: Vec<Known>,
     /// Bit d − 1: something was sent on day d.
-    pub transmissions: u32,
+    transmissions: u32,
     /// (day of login, first arrival date of an upload that tells it), ascending.
-    pub logins: Vec<(u8, CivilDate)>,
+    logins: Vec<(u8, CivilDate)>,
     /// By (day, rule, posting date).
     posted: Vec<Posting>,
     /// Hashes of refused samples, ascending: a repeat is not refused again.
-    pub refused: Vec<u64>,
+    refused: Vec<u64>,
+    /// Bit p: part p differs from what is stored.
+    changed: u8,
+}
+
+/// Parts that a month is stored in.
+pub const PARTS: u8 = 5;
+
+/// Days of a part.
+const PART_DAYS: u8 = 8;
+
+/// The part with the refusals.
+const REFUSED_PART: u8 = 4;
+
+/// The part that a day of the month, or the month itself (0), belongs to.
+const fn part_of(day: u8) -> u8 {
+    day.saturating_sub(1) / PART_DAYS
+}
+
+/// The run of sorted lines that belong to a part.
+fn of_part<T>(lines: &[T], part: u8, day_of: impl Fn(&T) -> u8) -> &[T] {
+    let end = lines.iter().rposition(|line| part_of(day_of(line)) <= part).map_or(0, |place| place + 1);
+    let begin = lines[..end].iter().rposition(|line| part_of(day_of(line)) < part).map_or(0, |place| place + 1);
+    &lines[begin..end]
 }
 
 impl Month {
@@ -90,6 +115,7 @@ impl Month {
             logins: Vec::new(),
             posted: Vec::new(),
             refused: Vec::new(),
+            changed: 0,
         }
     }
 
@@ -127,6 +153,7 @@ impl Month {
             return false;
         }
         self.known.splice(begin..end, figures.iter().copied());
+        self.change(day);
         true
     }
 
@@ -135,18 +162,37 @@ impl Month {
         self.days.iter().rev().any(|line| line.day == day)
     }
 
-    /// The line of a day, made anew if need be.
-    pub fn day_line(&mut self, day: u8) -> &mut DayLine {
+    /// Daily totals of a day given out so far.
+    pub fn revisions(&self, day: u8) -> u32 {
+        self.days.iter().rev().find(|line| line.day == day).map_or(0, |line| line.revisions)
+    }
+
+    /// Notes that samples of a day have been heard, and so many daily totals given out.
+    pub fn note_day(&mut self, day: u8, revisions: u32) {
         let place = self.days.partition_point(|line| line.day < day);
-        if self.days.get(place).is_none_or(|line| line.day != day) {
-            self.days.insert(place, DayLine { day, revisions: 0 });
+        match self.days.get_mut(place) {
+            Some(line) if line.day == day => line.revisions = revisions,
+            _ => self.days.insert(place, DayLine { day, revisions }),
         }
-        &mut self.days[place]
+        self.change(day);
+    }
+
+    /// The days of which samples have been heard.
+    pub fn dates_with_samples(&self) -> impl Iterator<Item = CivilDate> {
+        self.days.iter().map(|line| self.date_of(line.day))
     }
 
     /// Whether something was sent on day `day`.
     pub const fn has_transmission(&self, day: u8) -> bool {
         self.transmissions & bit(day) != 0
+    }
+
+    /// Notes that something was sent on a day. `true` if nothing was on an earlier one of the month, as far as is known.
+    pub fn note_transmission(&mut self, day: u8) -> bool {
+        let is_first = self.transmissions & (bit(day) - 1) == 0;
+        self.transmissions |= bit(day);
+        self.change(day);
+        is_first
     }
 
     /// Dates on which something was sent.
@@ -157,6 +203,25 @@ impl Month {
     /// The first arrival date of an upload that tells of a login on day `day`.
     pub fn login_arrival(&self, day: u8) -> Option<CivilDate> {
         self.logins.iter().find(|&&(login, _)| login == day).map(|&(_, arrived_on)| arrived_on)
+    }
+
+    /// Notes a login, of which an upload that arrived on this date tells first.
+    pub fn note_login(&mut self, day: u8, arrived_on: CivilDate) {
+        match self.logins.binary_search_by_key(&day, |&(day, _)| day) {
+            Ok(place) => self.logins[place].1 = arrived_on,
+            Err(place) => self.logins.insert(place, (day, arrived_on)),
+        }
+        self.change(day);
+    }
+
+    /// Notes a refused sample by its hash. `false` if it was refused before.
+    pub fn note_refused(&mut self, hash: u64) -> bool {
+        let place = self.refused.binary_search(&hash);
+        if let Err(place) = place {
+            self.refused.insert(place, hash);
+            self.changed |= 1 << REFUSED_PART;
+        }
+        place.is_err()
     }
 
     /// Dates of login, each with the first arrival date of an upload that tells it.
@@ -180,6 +245,17 @@ impl Month {
             }
             _ => self.posted.insert(place, Posting { points, on, entries: 1, rule, day }),
         }
+        self.change(day);
+    }
+
+    fn change(&mut self, day: u8) {
+        self.changed |= 1 << part_of(day);
+    }
+
+    /// The parts that differ from what is stored. From here on they do not.
+    pub fn take_changed(&mut self) -> impl Iterator<Item = u8> + use<> {
+        let changed = std::mem::take(&mut self.changed);
+        (0..PARTS).filter(move |part| changed & (1 << part) != 0)
     }
 
     fn posted_range(&self, rule: u8, day: u8) -> std::ops::Range<usize> {
@@ -217,67 +293,79 @@ impl Month {
             + self.refused.capacity() * 8
     }
 
-    /// Writes it down. Dates near each other are written as differences.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    /// Writes a part down. Dates near each other are written as differences.
+    pub fn encode(&self, part: u8, out: &mut Vec<u8>) {
         let mut w = Writer::begin(out);
+        if part == REFUSED_PART {
+            self.refused.iter().for_each(|&hash| w.hash(hash));
+            return;
+        }
         let mut before = self.first_day.epoch_days();
         let mut near = |w: &mut Writer<'_>, date: CivilDate| {
             w.signed(i64::from(date.epoch_days()) - i64::from(before));
             before = date.epoch_days();
         };
-        w.count(self.days.len());
-        for line in &self.days {
+        let days = of_part(&self.days, part, |line| line.day);
+        w.count(days.len());
+        for line in days {
             w.0.push(line.day);
             w.unsigned(u64::from(line.revisions));
         }
-        w.count(self.known.len());
-        for known in &self.known {
+        let known = of_part(&self.known, part, |known| known.day);
+        w.count(known.len());
+        for known in known {
             w.0.push(known.day);
             near(&mut w, known.arrived_on);
             w.unsigned(u64::from(known.steps));
         }
-        w.unsigned(u64::from(self.transmissions));
-        w.count(self.logins.len());
-        for &(day, arrived_on) in &self.logins {
+        w.0.push((self.transmissions >> (part * PART_DAYS)) as u8); // One bit a day of the part.
+        let logins = of_part(&self.logins, part, |&(day, _)| day);
+        w.count(logins.len());
+        for &(day, arrived_on) in logins {
             w.0.push(day);
             near(&mut w, arrived_on);
         }
-        w.count(self.posted.len());
-        for posting in &self.posted {
+        let posted = of_part(&self.posted, part, |posting| posting.day);
+        w.count(posted.len());
+        for posting in posted {
             w.0.push(posting.rule);
             w.0.push(posting.day);
             near(&mut w, posting.on);
             w.unsigned(u64::from(posting.entries));
             w.signed(posting.points);
         }
-        w.count(self.refused.len());
-        self.refused.iter().for_each(|&hash| w.hash(hash));
     }
 
-    /// Reads it back.
-    pub fn decode(month: CivilMonth, bytes: &[u8]) -> Result<Month, CorruptState> {
+    /// Reads a part back. Parts come in order.
+    pub fn decode(&mut self, part: u8, bytes: &[u8]) -> Result<(), CorruptState> {
         let mut r = Reader::begin(bytes)?;
-        let first_day = month.first_day();
-        let mut before = first_day.epoch_days();
+        if part == REFUSED_PART {
+            while !r.is_empty() {
+                self.refused.push(r.hash()?);
+            }
+            return Ok(());
+        }
+        let mut before = self.first_day.epoch_days();
         let mut near = |r: &mut Reader<'_>| {
             before = before.wrapping_add(r.signed32()?);
             Ok::<_, CorruptState>(CivilDate::from_epoch_days(before))
         };
-        let value = Month {
-            month,
-            first_day,
-            last_day: month.last_day(),
-            days: r.list(|r| Ok(DayLine { day: day_of_month(r)?, revisions: r.small()? }))?,
-            known: r.list(|r| Ok(Known { day: day_of_month(r)?, arrived_on: near(r)?, steps: r.small()? }))?,
-            transmissions: r.small()?,
-            logins: r.list(|r| Ok((day_of_month(r)?, near(r)?)))?,
-            posted: r.list(|r| {
-                Ok(Posting { rule: r.byte()?, day: r.byte()?, on: near(r)?, entries: r.small()?, points: r.signed()? })
-            })?,
-            refused: r.list(Reader::hash)?,
-        };
-        r.end()?;
-        Ok(value)
+        for _ in 0..r.count()? {
+            self.days.push(DayLine { day: day_of_month(&mut r)?, revisions: r.small()? });
+        }
+        for _ in 0..r.count()? {
+            let day = day_of_month(&mut r)?;
+            self.known.push(Known { day, arrived_on: near(&mut r)?, steps: r.small()? });
+        }
+        self.transmissions |= u32::from(r.byte()?) << (part * PART_DAYS);
+        for _ in 0..r.count()? {
+            self.logins.push((day_of_month(&mut r)?, near(&mut r)?));
+        }
+        for _ in 0..r.count()? {
+            let (rule, day) = (r.byte()?, r.byte()?);
+            self.posted.push(Posting { rule, day, on: near(&mut r)?, entries: r.small()?, points: r.signed()? });
+        }
+        r.end()
     }
 }
 

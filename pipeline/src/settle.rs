@@ -308,14 +308,13 @@ impl Settlement<'_> {
     /// Posts the differences between the buffered entitlements that had arrived by `closed` and what has been posted.
     fn post(&mut self, member: &mut Member, line: Line<'_>, closed: Option<CivilDate>) {
         let Some(place) = member.month_place(line.kept_with) else { return };
-        let posted = member.months[place].value.posted(line.rule.number, line.day);
+        let posted = member.months[place].posted(line.rule.number, line.day);
         let SettleScratch { entitlements, differences } = &mut *self.scratch;
         find_differences(entitlements, posted, line.rule.posting_delay_days, closed, differences);
         let first_revision: u32 = posted.iter().map(|posting| posting.entries).sum();
         let differences = std::mem::take(differences);
         for (revision, &difference) in (first_revision..).zip(&differences) {
-            let month = member.months[place].change();
-            month.post(line.rule.number, line.day, difference.posting_date, difference.points.amount());
+            member.months[place].post(line.rule.number, line.day, difference.posting_date, difference.points.amount());
             let settled = member.settled.change();
             settled.sequence += 1;
             let entry = self.entry(&member.id, line, difference, revision, settled.sequence);
@@ -448,8 +447,8 @@ pub fn first_month_needed(running: &Running, member: &Member, closed: CivilDate)
 fn take_unsettled(member: &mut Member, closed: CivilDate, all: bool) -> SmallVec<[CivilDate; 8]> {
     let mut dates = SmallVec::new();
     if all {
-        for kept in &member.months {
-            member.settled.change().unsettle(kept.value.month, kept.value.days_with_samples());
+        for month in &member.months {
+            member.settled.change().unsettle(month.month, month.days_with_samples());
         }
     }
     if member.settled.value.unsettled.is_empty() {
@@ -459,8 +458,7 @@ fn take_unsettled(member: &mut Member, closed: CivilDate, all: bool) -> SmallVec
     unsettled.sort_unstable_by_key(|&(month, _)| month);
     let months = &member.months;
     unsettled.retain_mut(|(number, bits)| {
-        let Some(kept) = months.iter().find(|kept| kept.value.month == *number) else { return true };
-        let month = &kept.value;
+        let Some(month) = months.iter().find(|month| month.month == *number) else { return true };
         let mut remaining = month.days_known_after(closed) & *bits;
         for date in dates_of(month.first_day, *bits) {
             if date > closed {
@@ -488,7 +486,7 @@ fn months_to_settle(
         settled.change().first_transmissions.retain(|&on| on > closed);
     }
     if is_new || frozen_anew {
-        return member.months.iter().map(|kept| kept.value.month).collect();
+        return member.months.iter().map(|month| month.month).collect();
     }
     let mut months: SmallVec<[CivilMonth; 8]> = SmallVec::new();
     for &date in dates {

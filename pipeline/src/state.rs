@@ -5,6 +5,7 @@
 
 use crate::calendar::{CivilDate, CivilMonth};
 use crate::codec::CorruptState;
+use crate::month::PARTS;
 
 /// The state could not be read. Nothing was decided; the input may be applied again once the store is well.
 #[derive(Debug)]
@@ -180,8 +181,8 @@ pub enum What {
     Summary,
     /// [`crate::member::Settled`].
     Settled,
-    /// [`crate::month::Month`].
-    Month(CivilMonth),
+    /// A part of a [`crate::month::Month`].
+    Month(CivilMonth, u8),
     /// [`crate::day::Day`].
     Day(CivilDate),
     /// The index of sample ids of the week that begins on this Monday.
@@ -205,7 +206,7 @@ impl What {
         let (tag, number) = match self {
             What::Summary | What::Day(_) => (0, 0),
             What::Settled => (1, 0),
-            What::Month(month) => (2, month.number()),
+            What::Month(month, part) => (2, month.number() * i32::from(PARTS) + i32::from(part)),
             What::Ids(monday) => (3, monday.epoch_days()),
             What::Parked(number) => (4, number as i32),
         };

@@ -53,8 +53,8 @@ pub struct Summary {
     pub facts: Vec<MemberFact>,
     /// Sources, in the order in which they were first seen.
     pub sources: Vec<Arc<SourceName>>,
-    /// The months that have a value.
-    pub months: Vec<CivilMonth>,
+    /// The months that have a value, and which of their parts have: bit p.
+    pub months: Vec<(CivilMonth, u8)>,
     /// The weeks, by their Monday, that have an index of sample ids.
     pub id_weeks: Vec<CivilDate>,
     /// Deletions by id alone.
@@ -90,7 +90,10 @@ impl Summary {
             w.0.push(source.device_kind as u8);
         }
         w.count(self.months.len());
-        self.months.iter().for_each(|month| w.signed(i64::from(month.number())));
+        for &(month, parts) in &self.months {
+            w.signed(i64::from(month.number()));
+            w.0.push(parts);
+        }
         w.count(self.id_weeks.len());
         self.id_weeks.iter().for_each(|&week| w.date(week));
         w.count(self.id_deletions.len());
@@ -122,7 +125,7 @@ impl Summary {
                 })
             })?,
             sources: r.list(decode_source)?,
-            months: r.list(|r| r.signed32().map(CivilMonth::from_number))?,
+            months: r.list(|r| Ok((CivilMonth::from_number(r.signed32()?), r.byte()?)))?,
             id_weeks: r.list(Reader::date)?,
             id_deletions: r.list(|r| {
                 Ok(IdDeletion {

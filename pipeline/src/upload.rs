@@ -14,7 +14,7 @@ use crate::hash::Hash64;
 use crate::intake::{self, Pieces};
 use crate::ledger::{DailyTotal, SourceName, SourceSteps};
 use crate::member::Member;
-use crate::month::{Known, bit};
+use crate::month::{Known, Month, bit};
 use crate::quantity::Steps;
 use crate::rejection::Rejection;
 use crate::settle::{Running, Settlement};
@@ -388,7 +388,7 @@ impl UploadScratch {
         }
         let day = &mut self.days[place];
         (day.date, day.has_news, day.has_imports) = (date, false, false);
-        let month = &work.member.load_month(date, work.load)?.value;
+        let month = work.member.load_month(date, work.load)?;
         let is_known = month.has_day(month.day_of(date));
         let fresh = work.member.fresh_days.iter().find(|&&(fresh, _)| fresh == date);
         match fresh.and_then(|&(_, index)| work.changes.value(index)) {
@@ -406,9 +406,7 @@ impl UploadScratch {
         let hash = Hash64::of_refused(&work.upload.source, sample, &rejection);
         let date = rejection.activity_date.filter(|date| date.is_accepted());
         let date = date.unwrap_or(work.upload.received_at.civil_date());
-        let kept = work.member.load_month(date, work.load)?;
-        if let Err(place) = kept.value.refused.binary_search(&hash) {
-            kept.change().refused.insert(place, hash);
+        if work.member.load_month(date, work.load)?.note_refused(hash) {
             self.fate = Fate::Rejected;
             self.has_new_refusal = true;
             work.effects.rejections.push(rejection);
@@ -436,18 +434,16 @@ impl UploadScratch {
         let OpenDay { date, reporting, has_news, .. } = &self.days[place];
         let (date, day) = (*date, &reporting.day);
         let version = work.running.versions.on(date);
-        let kept = work.member.load_month(date, work.load)?;
-        let month = kept.change();
+        let month = work.member.load_month(date, work.load)?;
         let day_of_month = month.day_of(date);
         day.totals(day_of_month, &version.sources, &self.kinds, &mut self.totals, &mut self.known);
         let steps_now = self.known.last().map(|known| known.steps);
         // A repeat may bring back an earlier figure, so a total is given out for that too.
         let has_news = *has_news || month.known(day_of_month).last().map(|known| known.steps) != steps_now;
         let is_changed = month.set_known(day_of_month, &self.known);
-        let line = month.day_line(day_of_month);
-        let revision = line.revisions;
+        let revision = month.revisions(day_of_month);
         let is_told = has_news && (revision > 0 || steps_now.is_some());
-        line.revisions += u32::from(is_told);
+        month.note_day(day_of_month, revision + u32::from(is_told));
         if is_changed && work.running.has_delayed_rules {
             let number = month.month;
             work.member.settled.change().unsettle(number, bit(day_of_month));
@@ -489,8 +485,7 @@ impl UploadScratch {
         if has_login_rules && (self.has_earlier_login || has_later_login(member, arrived_on, load)?) {
             // Processed out of order: days up to this login may have been paid as of a later one.
             member.load_months(load)?;
-            let months = member.months.iter().map(|kept| &kept.value);
-            let dates = months.flat_map(|month| month.days.iter().map(|line| month.date_of(line.day)));
+            let dates = member.months.iter().flat_map(Month::dates_with_samples);
             self.dates.extend(dates.filter(|&date| date <= logged_in_on));
         }
         self.dates.sort_unstable();
@@ -594,14 +589,11 @@ enum Attendance {
 fn note_attendance(work: &mut Work<'_, '_>) -> Result<Attendance, Fault> {
     let (arrived_on, logged_in_on) = (work.upload.received_at.civil_date(), work.upload.login().civil_date());
     let mut told = Attendance::Known;
-    let kept = work.member.load_month(arrived_on, work.load)?;
-    let day = kept.value.day_of(arrived_on);
-    if !kept.value.has_transmission(day) {
+    let month = work.member.load_month(arrived_on, work.load)?;
+    let (number, day) = (month.month, month.day_of(arrived_on));
+    if !month.has_transmission(day) {
         told = Attendance::New;
-        let month = kept.change();
-        let is_first = month.transmissions & (bit(day) - 1) == 0;
-        month.transmissions |= bit(day);
-        let number = month.month;
+        let is_first = month.note_transmission(day);
         if work.running.has_delayed_rules {
             let settled = work.member.settled.change();
             settled.unsettle(number, bit(day));
@@ -613,18 +605,12 @@ fn note_attendance(work: &mut Work<'_, '_>) -> Result<Attendance, Fault> {
     if work.upload.channel != Channel::App {
         return Ok(told);
     }
-    let kept = work.member.load_month(logged_in_on, work.load)?;
-    let day = kept.value.day_of(logged_in_on);
-    match kept.value.logins.binary_search_by_key(&day, |&(day, _)| day) {
-        Ok(place) if kept.value.logins[place].1 <= arrived_on => {}
-        Ok(place) => {
-            kept.change().logins[place].1 = arrived_on;
-            told = Attendance::Earlier;
-        }
-        Err(place) => {
-            kept.change().logins.insert(place, (day, arrived_on));
-            told = Attendance::New;
-        }
+    let month = work.member.load_month(logged_in_on, work.load)?;
+    let day = month.day_of(logged_in_on);
+    let before = month.login_arrival(day);
+    if before.is_none_or(|before| arrived_on < before) {
+        month.note_login(day, arrived_on);
+        told = if before.is_some() { Attendance::Earlier } else { Attendance::New };
     }
     Ok(told)
 }
@@ -633,8 +619,8 @@ fn note_attendance(work: &mut Work<'_, '_>) -> Result<Attendance, Fault> {
 fn has_later_login(member: &mut Member, arrived_on: CivilDate, load: &mut Load<'_>) -> Result<bool, Fault> {
     let from = CivilMonth::from_number(arrived_on.month().number() - 2).first_day();
     member.load_months_from(from, load)?;
-    let mut logins = member.months_from(from).flat_map(|month| &month.logins);
-    Ok(logins.any(|&(_, other)| other > arrived_on))
+    let mut logins = member.months_from(from).flat_map(Month::login_dates);
+    Ok(logins.any(|(_, other)| other > arrived_on))
 }
 
 /// Each source's day, as [`crate::day::Day::totals`] left it.
