@@ -1,0 +1,451 @@
+//! Decides an award worker's loop on Kafka: read, have the partitions decide, commit one transaction of all of them every
+//! commit interval; take partitions over and give them back as the group's coordinator says.
+//!
+//! Guarantees: outputs, changes of the state and input positions become visible together or not at all, so that through any
+//! crash the outputs are as if nothing had happened; a worker that has been replaced commits nothing more. Does not
+//! guarantee: when a commit happens; nothing that is decided depends on it. On failure: when a transaction's outcome is
+//! unknown, or it failed, the worker takes a new producer, forgets what is not committed, restores the state from the
+//! changelog and goes on from the committed positions. What trying again does not mend stops the worker, with the reason
+//! and the remedy.
+//!
+//! One thread reads and decides, a second one writes transactions. While one is under way the next is being filled, on top
+//! of what the first will have made durable; it is handed over only after the first has come about.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use fjall::Database;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::assignment::{GroupContext, GroupNews, co_partitioned, partition_count};
+use super::changelog::{ChangelogReader, Freshness};
+use super::client::{ClientError, Connection};
+use super::config::KafkaConfig;
+use super::error::{self, WorkerError};
+use super::owned::{Owned, TransactionBounds};
+use super::partition::Processor;
+use super::topic_names::TopicNames;
+use super::transaction::{Batch, Committer, TransactionError};
+
+/// What makes a worker.
+#[derive(Clone)]
+pub struct WorkerSettings<S> {
+    /// The cluster.
+    pub kafka: KafkaConfig,
+    /// This worker's name, the same after a restart and no other worker's: it gets its partitions back by it.
+    pub instance_id: String,
+    /// A folder of its own for the freshness of its state.
+    pub folder: PathBuf,
+    /// Where its state lies; no other worker's.
+    pub database: Database,
+    /// What bounds a transaction.
+    pub bounds: TransactionBounds,
+    /// State of all partitions in memory that is not on disk yet, in bytes.
+    pub overlay_bytes_max: usize,
+    /// State is written to disk at least so often, where it changes.
+    pub flush_interval: Duration,
+    /// For the processing.
+    pub processing: S,
+    /// Told what happens; must not take long.
+    pub observer: Arc<dyn Fn(&WorkerEvent<'_>) + Send + Sync>,
+}
+
+/// What happens to a worker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum WorkerEvent<'a> {
+    /// A partition's state has been restored.
+    Restored {
+        /// The partition.
+        partition: i32,
+        /// Records read from the changelog.
+        records: u64,
+    },
+    /// These partitions are this worker's, and it begins to read them.
+    Assigned {
+        /// The partitions.
+        partitions: &'a [i32],
+        /// From the coordinator's word to the first read, restoring included.
+        took: Duration,
+    },
+    /// The partitions have been given back, or were lost.
+    Revoked {
+        /// The partitions.
+        partitions: &'a [i32],
+        /// The coordinator had already given them to others.
+        is_lost: bool,
+    },
+    /// A transaction has been committed.
+    Committed {
+        /// Input records.
+        records: u64,
+        /// From handing it over to the coordinator's word.
+        took: Duration,
+    },
+    /// A transaction has failed, or its outcome is unknown: the worker takes a new producer and restores the state.
+    Restarted {
+        /// Why.
+        reason: &'a str,
+    },
+    /// Something that passes by itself.
+    Noted {
+        /// What it is.
+        what: &'a str,
+    },
+}
+
+/// Why a step was not carried out.
+pub(super) enum Trouble {
+    /// The transaction under way is given up, with its producer.
+    Restart(String),
+    /// Something else comes first: stopping, or news of the group.
+    Interrupted,
+    /// The worker ends.
+    Stop(WorkerError),
+}
+
+impl<E: Into<WorkerError>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Trouble::Stop(error.into())
+    }
+}
+
+/// How long to wait for records when there is nothing else to do; then it is looked whether to stop.
+const IDLE_WAIT: Duration = Duration::from_millis(250);
+/// A transaction of which nothing is heard for so long is given up. Below `max.poll.interval.ms`.
+const COMMIT_WAIT_MAX: Duration = Duration::from_secs(60);
+/// The same when stopping, which takes 10 s at most in all.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
+const LEAVE_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Pauses between attempts to go on after a failure: doubled each time, up to the longest.
+const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// A worker, on the thread that runs it.
+pub(super) struct Worker<P: Processor> {
+    pub settings: WorkerSettings<P::Settings>,
+    pub names: TopicNames,
+    pub connection: Connection,
+    pub consumer: BaseConsumer<GroupContext>,
+    pub stop: Arc<AtomicBool>,
+    pub owned: Owned<P>,
+    pub committer: Option<Committer>,
+    pub changelog: Option<ChangelogReader>,
+    pub freshness: Freshness,
+    /// Input records of the transaction that is under way.
+    under_way: Option<u64>,
+    /// Partitions to take over.
+    pub pending: Option<Pending>,
+    /// Failures since the last commit.
+    failures: u32,
+}
+
+/// Partitions that are this worker's but not restored yet.
+pub(super) struct Pending {
+    pub partitions: Vec<i32>,
+    /// librdkafka waits to be told where to begin; else it reads already, and has to be told where to go back to.
+    pub is_new: bool,
+    pub since: Instant,
+}
+
+/// Runs a worker on this thread until `stop` is set, which it sees within a second, or it can't go on.
+///
+/// # Errors
+///
+/// Why it can't go on, and what would help. What was committed stays.
+pub fn run<P: Processor>(settings: WorkerSettings<P::Settings>, stop: Arc<AtomicBool>) -> Result<(), WorkerError> {
+    let mut worker = Worker::<P>::open(settings, stop)?;
+    let result = worker.run();
+    worker.close();
+    match result {
+        Err(WorkerError::Client(ClientError::Stopped)) => Ok(()),
+        result => result,
+    }
+}
+
+impl<P: Processor> Worker<P> {
+    fn open(settings: WorkerSettings<P::Settings>, stop: Arc<AtomicBool>) -> Result<Self, WorkerError> {
+        let connection = Connection::new(&settings.kafka, "award worker");
+        let mut config = settings.kafka.award_consumer();
+        config.set("group.instance.id", &settings.instance_id);
+        // A committed position that is not there any more must not become another one in silence.
+        config.set("auto.offset.reset", "error");
+        let consumer: BaseConsumer<GroupContext> =
+            config.create_with_context(GroupContext::new(connection.clone())).map_err(ClientError::Setup)?;
+        let freshness = Freshness::new(&settings.folder, settings.kafka.retention.tombstones).map_err(|source| {
+            WorkerError::Folder { path: settings.folder.display().to_string(), source }
+        })?;
+        let names = TopicNames::of(&settings.kafka);
+        Ok(Worker {
+            owned: Owned::none(names.clone()),
+            settings,
+            names,
+            connection,
+            consumer,
+            stop,
+            committer: None,
+            changelog: None,
+            freshness,
+            under_way: None,
+            pending: None,
+            failures: 0,
+        })
+    }
+
+    fn run(&mut self) -> Result<(), WorkerError> {
+        let metadata = self.connection.metadata(self.consumer.client(), None, &|| self.is_stopping())?;
+        partition_count(&metadata, &self.names).map_err(WorkerError::Topics)?;
+        let inputs: Vec<&str> = self.names.inputs().collect();
+        let subscribing = |source| WorkerError::Kafka { doing: "subscribing to the input topics", source };
+        self.consumer.subscribe(&inputs).map_err(subscribing)?;
+        while !self.is_stopping() {
+            match self.step() {
+                Ok(()) | Err(Trouble::Interrupted) => {}
+                Err(Trouble::Restart(reason)) => self.restart(&reason),
+                Err(Trouble::Stop(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    pub(super) fn observe(&self, event: &WorkerEvent<'_>) {
+        (self.settings.observer)(event);
+    }
+
+    /// Does the next thing.
+    fn step(&mut self) -> Result<(), Trouble> {
+        if let Some(news) = self.consumer.context().news() {
+            return self.follow(news);
+        }
+        if self.pending.is_some() {
+            return self.take_over();
+        }
+        if self.owned.is_closing() {
+            return self.close_days();
+        }
+        let is_busy = self.owned.is_open() || self.under_way.is_some();
+        match self.consumer.poll(if is_busy { Duration::ZERO } else { IDLE_WAIT }) {
+            Some(Ok(message)) => {
+                if self.owned.take(&message, &self.settings.bounds)? {
+                    drop(message);
+                    self.commit()?;
+                }
+                Ok(())
+            }
+            Some(Err(error)) => self.judge(error),
+            None if self.consumer.context().has_news() => Ok(()),
+            None if self.owned.is_open() => self.commit(),
+            None => self.await_commit(COMMIT_WAIT_MAX),
+        }
+    }
+
+    /// Closes days, member by member, in transactions of bounded size. Between two of them a stop is possible: the state
+    /// says how far the close has come.
+    fn close_days(&mut self) -> Result<(), Trouble> {
+        self.commit()?;
+        self.owned.close_some()?;
+        if self.owned.is_closing() { Ok(()) } else { self.commit() }
+    }
+
+    /// Hands over what is open, after the transaction before it has come about.
+    fn commit(&mut self) -> Result<(), Trouble> {
+        self.await_commit(COMMIT_WAIT_MAX)?;
+        if !self.owned.is_open() {
+            return Ok(());
+        }
+        // Fresh every time: it says of which generation of the group this worker is a member. Of a membership that is
+        // lost it would say nothing, so that is asked afterwards.
+        let group = self.consumer.group_metadata();
+        let (Some(group), false, Some(committer)) = (group, self.consumer.assignment_lost(), &self.committer) else {
+            self.forget();
+            return Ok(()); // The coordinator's word on it is on its way.
+        };
+        let staged = self.owned.stage();
+        self.under_way = Some(staged.records);
+        committer.commit(Batch {
+            parts: staged.parts,
+            positions: staged.positions,
+            group,
+            handed_over_at: Instant::now(),
+        });
+        Ok(())
+    }
+
+    /// Waits for the transaction that is under way, if there is one.
+    fn await_commit(&mut self, wait_max: Duration) -> Result<(), Trouble> {
+        let (Some(records), Some(committer)) = (self.under_way, &self.committer) else { return Ok(()) };
+        let done = match committer.wait(wait_max) {
+            Some(answer) => answer.map_err(Trouble::from)?,
+            None => return Err(Trouble::Restart(format!("no answer to a commit for {} s", wait_max.as_secs()))),
+        };
+        self.under_way = None;
+        self.failures = 0;
+        let flushed = self.owned.committed(done.parts, &done.changelog_ends, self.settings.flush_interval)?;
+        for partition in flushed {
+            self.note_fresh(partition)?;
+        }
+        self.observe(&WorkerEvent::Committed { records, took: done.took });
+        Ok(())
+    }
+
+    pub(super) fn note_fresh(&self, partition: i32) -> Result<(), WorkerError> {
+        let path = || self.settings.folder.display().to_string();
+        self.freshness.note(partition).map_err(|source| WorkerError::Folder { path: path(), source })
+    }
+
+    /// Drops the partitions with all that is not committed, and the producer with the transaction that it may have open.
+    fn forget(&mut self) {
+        self.owned.forget();
+        self.committer = None;
+        self.under_way = None;
+    }
+
+    /// Goes on from what is committed.
+    fn restart(&mut self, reason: &str) {
+        self.observe(&WorkerEvent::Restarted { reason });
+        if self.pending.is_none() && !self.consumer.assignment_lost() {
+            self.pending = Some(Pending { partitions: self.owned.numbers(), is_new: false, since: Instant::now() });
+        }
+        self.forget();
+        let wait = RETRY_WAIT_MIN.saturating_mul(1 << self.failures.min(8)).min(RETRY_WAIT_MAX);
+        self.failures += 1;
+        let until = Instant::now() + wait;
+        while self.go_on() && Instant::now() < until {
+            // What comes meanwhile is read again: nothing is owned.
+            let _ = self.consumer.poll(wait.min(IDLE_WAIT));
+        }
+    }
+
+    /// Whether to go on with something long: serves the group, so that the worker keeps its place in it.
+    pub(super) fn go_on(&self) -> bool {
+        if !self.owned.is_open() && self.under_way.is_none() && self.owned.numbers().is_empty() {
+            let _ = self.consumer.poll(Duration::ZERO);
+        }
+        !self.is_stopping() && !self.consumer.context().has_news()
+    }
+
+    /// Does what the coordinator says.
+    fn follow(&mut self, news: GroupNews) -> Result<(), Trouble> {
+        match news {
+            GroupNews::Assigned(assigned) => {
+                let partitions = co_partitioned(&assigned, &self.names).map_err(WorkerError::Topics)?;
+                self.pending = Some(Pending { partitions, is_new: true, since: Instant::now() });
+                Ok(())
+            }
+            GroupNews::Revoked => {
+                let is_lost = self.consumer.assignment_lost();
+                let result = if is_lost { Ok(()) } else { self.settle(COMMIT_WAIT_MAX) };
+                let partitions = self.owned.numbers();
+                self.pending = None;
+                if is_lost || result.is_err() {
+                    self.forget();
+                }
+                self.owned.forget();
+                self.observe(&WorkerEvent::Revoked { partitions: &partitions, is_lost });
+                self.consumer
+                    .unassign()
+                    .map_err(|source| WorkerError::Kafka { doing: "giving partitions back", source })?;
+                match result {
+                    // They are given back either way.
+                    Err(Trouble::Restart(reason)) => {
+                        self.observe(&WorkerEvent::Restarted { reason: &reason });
+                        Ok(())
+                    }
+                    result => result,
+                }
+            }
+        }
+    }
+
+    /// Commits everything that was decided, and writes the state to disk.
+    fn settle(&mut self, wait_max: Duration) -> Result<(), Trouble> {
+        self.commit()?;
+        self.await_commit(wait_max)?;
+        self.owned.flush()?;
+        self.owned.numbers().into_iter().try_for_each(|partition| self.note_fresh(partition))?;
+        Ok(())
+    }
+
+    /// Judges what the consumer says instead of a record.
+    pub(super) fn judge(&self, error: KafkaError) -> Result<(), Trouble> {
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            Some(Code::FencedInstanceId) => {
+                return Err(WorkerError::Replaced(self.settings.instance_id.clone()).into());
+            }
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+                return Err(WorkerError::InputLost(error.to_string()).into());
+            }
+            _ if error::is_passing(&error) => {}
+            _ => {
+                if let Some(remedy) = error::remedy(&error) {
+                    return Err(WorkerError::Refused { doing: "reading input", source: error, remedy }.into());
+                }
+                if let KafkaError::MessageConsumptionFatal(_) = error {
+                    return Err(WorkerError::Kafka { doing: "reading input", source: error }.into());
+                }
+            }
+        }
+        self.observe(&WorkerEvent::Noted { what: &error.to_string() });
+        Ok(())
+    }
+
+    /// Commits, leaves the group so that others take over at once, and closes, all within 10 s.
+    fn close(mut self) {
+        let partitions = self.owned.numbers();
+        if self.settle(STOP_WAIT_MAX).is_err() {
+            self.forget(); // As after a crash: the next worker goes on from what is committed.
+        }
+        // A member with an instance id does not leave by closing, only by giving up its subscription.
+        self.consumer.unsubscribe();
+        let until = Instant::now() + LEAVE_WAIT_MAX;
+        let mut is_given_back = partitions.is_empty();
+        while !is_given_back && Instant::now() < until {
+            let _ = self.consumer.poll(IDLE_WAIT);
+            while let Some(news) = self.consumer.context().news() {
+                is_given_back |= matches!(news, GroupNews::Revoked);
+                let _ = self.consumer.unassign(); // Closing does it again.
+            }
+        }
+        self.owned.forget();
+        self.observe(&WorkerEvent::Revoked { partitions: &partitions, is_lost: false });
+        self.consumer.context().close();
+        // Closing a client has been seen to hang: it must not keep the process.
+        let (closed, is_closed) = std::sync::mpsc::channel::<()>();
+        let Worker { consumer, committer, changelog, .. } = self;
+        let closing = std::thread::Builder::new().name("award-close".to_owned()).spawn(move || {
+            drop((committer, changelog, consumer));
+            drop(closed);
+        });
+        if closing.is_ok() {
+            let _ = is_closed.recv_timeout(LEAVE_WAIT_MAX);
+        }
+    }
+}
+
+impl From<TransactionError> for Trouble {
+    fn from(error: TransactionError) -> Self {
+        match error.remedy() {
+            Some(remedy) => Trouble::Stop(WorkerError::Refused { doing: error.doing, source: error.source, remedy }),
+            None => Trouble::Restart(error.to_string()),
+        }
+    }
+}
+
+/// A list of input partitions with the positions to read from.
+pub(super) fn list_of<'a>(
+    positions: impl Iterator<Item = (&'a str, i32, rdkafka::Offset)>,
+) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition, offset) in positions {
+        list.add_partition_offset(topic, partition, offset)?;
+    }
+    Ok(list)
+}
