@@ -20,6 +20,9 @@ pub mod workers;
 pub mod lake;
 pub mod lake_role;
 
+pub mod kafka;
+pub mod admin;
+
 pub mod audit;
 
 pub mod progress;

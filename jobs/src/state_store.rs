@@ -50,8 +50,12 @@ const OWN_KEYS: u8 = 0xff;
 /// The key of the position. Behind all others, so that it ends every ingestion.
 const POSITION_KEY: [u8; 1] = [OWN_KEYS];
 
-/// Tables not yet merged into the sorted levels, from which on a flush waits for the compaction, and how long at most.
-const LEVEL_0_TABLES_MAX: usize = 20;
+/// So many tables are merged into the sorted levels together. The more, the less often the same values are merged again;
+/// the fewer, the faster a read.
+const LEVEL_0_TABLES: u8 = 8;
+
+/// From so many on a flush waits for the merging, but not for ever.
+const LEVEL_0_TABLES_MAX: usize = 24;
 const COMPACTION_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Small tables: a merge rewrites whole tables, and most of the state is days that are not written any more.
@@ -61,19 +65,9 @@ impl StateStore {
     /// Opens a partition's state, or makes an empty one at position 0. `overlay_bytes_max` bounds the memory, up to the
     /// changes of one transaction.
     pub fn open(database: &Database, partition: i32, overlay_bytes_max: usize) -> Result<Self, TransportError> {
-        let env = |name: &str, d: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
         let options = || {
-            use fjall::config::*;
-            KeyspaceCreateOptions::default()
-                .expect_point_read_hits(true)
-                .data_block_size_policy(BlockSizePolicy::all(env("BLOCK", 4) as u32 * 1024))
-                .data_block_restart_interval_policy(RestartIntervalPolicy::all(env("RESTART", 16) as u8))
-                .compaction_strategy(Arc::new(
-                    Leveled::default()
-                        .with_l0_threshold(env("L0", 4) as u8)
-                        .with_table_target_size(env("TABLE", 8) << 20),
-                ))
-                .max_memtable_size(1 << 20)
+            let compaction = Leveled::default().with_l0_threshold(LEVEL_0_TABLES).with_table_target_size(TABLE_BYTES);
+            KeyspaceCreateOptions::default().expect_point_read_hits(true).compaction_strategy(Arc::new(compaction))
         };
         let keyspace = database.keyspace(&name(partition), options).map_err(opening)?;
         let position = match keyspace.get(POSITION_KEY).map_err(reading)? {
@@ -150,11 +144,13 @@ impl StateStore {
     /// without bound. The database has no event for it, and only says when asked that its background work has failed.
     fn wait_for_compaction(&self) -> Result<(), TransportError> {
         let until = Instant::now() + COMPACTION_WAIT_MAX;
-        while self.keyspace.l0_table_count() >= LEVEL_0_TABLES_MAX && Instant::now() < until {
+        loop {
             self.database.persist(PersistMode::Buffer).map_err(writing)?;
+            if self.keyspace.l0_table_count() < LEVEL_0_TABLES_MAX || Instant::now() >= until {
+                return Ok(());
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(())
     }
 }
 

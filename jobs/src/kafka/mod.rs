@@ -21,4 +21,5 @@ pub mod owned;
 pub mod partition;
 mod assignment;
 mod headers;
+pub mod lake;
 pub mod transaction;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use pipeline::state::Store;
 use rdkafka::message::{BorrowedMessage, Message};
 
+use crate::award::{AwardError, AwardPartition, AwardSettings};
 use crate::state_store::StateStore;
 use crate::transport::{Format, InputRecord, InputTopic, Transaction, TransportError};
 
@@ -206,4 +207,33 @@ impl<P: Processor> Partition<P> {
 
 fn is_reached(ends: &[Option<i64>; INPUTS], positions: &Positions) -> bool {
     ends.iter().zip(positions).all(|(end, position)| end.is_none_or(|end| *position >= end))
+}
+
+impl Processor for AwardPartition {
+    type Settings = AwardSettings;
+    type Error = AwardError;
+
+    fn restore(partition: i32, store: &dyn Store, settings: &AwardSettings) -> Result<Self, AwardError> {
+        AwardPartition::restore(partition, store, *settings)
+    }
+
+    fn process(&mut self, record: &InputRecord<'_>, store: &dyn Store) -> Result<(), AwardError> {
+        AwardPartition::process(self, record, store)
+    }
+
+    fn is_closing(&self) -> bool {
+        AwardPartition::is_closing(self)
+    }
+
+    fn close_some(&mut self, store: &dyn Store) -> Result<(), AwardError> {
+        AwardPartition::close_some(self, store)
+    }
+
+    fn stage(&mut self, transaction: &mut Transaction) {
+        AwardPartition::stage(self, transaction);
+    }
+
+    fn committed(&mut self) {
+        AwardPartition::committed(self);
+    }
 }

@@ -286,7 +286,7 @@ fn opening(source: fjall::Error) -> TransportError {
 }
 
 fn io_error(doing: &'static str, error: std::io::Error) -> TransportError {
-    TransportError::Local { doing, source: error.into() }
+    TransportError::File { doing, source: error }
 }
 
 fn damaged(what: &str) -> TransportError {

@@ -237,6 +237,17 @@ pub enum TransportError {
         /// What the store says.
         source: fjall::Error,
     },
+    /// A file of a log failed.
+    #[error("the data folder can't be {doing}: {source}{}", remedy(source))]
+    File {
+        /// `read`, `written`, `opened`.
+        doing: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A log is not written any more.
+    #[error("an earlier write failed, so nothing more is written: start again, nothing that was committed is lost")]
+    EarlierFailure,
     /// Somebody else has the partition.
     #[error("partition {0} has an award worker already: stop that one first")]
     PartitionInUse(i32),
@@ -245,14 +256,18 @@ pub enum TransportError {
     Damaged(String),
 }
 
-fn remedy(error: &fjall::Error) -> &'static str {
-    match error {
-        fjall::Error::Locked => "; another ayumi process uses it: stop that one, or give another folder with --data",
-        fjall::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
+fn remedy(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let io = causes.find_map(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    match (io, error.downcast_ref::<fjall::Error>()) {
+        (Some(std::io::ErrorKind::StorageFull), _) => {
             "; the disk is full: make room and start again, nothing that was committed is lost"
         }
-        fjall::Error::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied => "; check who owns the folder",
-        fjall::Error::Poisoned => {
+        (Some(std::io::ErrorKind::PermissionDenied), _) => "; check who owns the folder",
+        (_, Some(fjall::Error::Locked)) => {
+            "; another ayumi process uses it: stop that one, or give another folder with --data"
+        }
+        (_, Some(fjall::Error::Poisoned)) => {
             "; an earlier write failed, most likely because the disk is full, so nothing more is written: make room and start \
              again, nothing that was committed is lost"
         }

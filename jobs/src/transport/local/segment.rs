@@ -235,7 +235,7 @@ impl Segment {
         let section = &header.sections[stream];
         out.resize(section.length as usize, 0);
         let at = at + Header::bytes(header.sections.len()) as u64 + header.section_at(stream);
-        Ok(read_at(file, out, at)? && xxh3_64(out) == section.checksum)
+        Ok(section.length == 0 || read_at(file, out, at)? && xxh3_64(out) == section.checksum)
     }
 
     /// Hands over the marks of an entry. `false` if they are not what was written.

@@ -133,7 +133,7 @@ impl SegmentLog {
     pub fn append(&self, fill: impl FnOnce(&mut Entry)) -> Result<(), TransportError> {
         let mut writer = self.writer();
         if std::mem::replace(&mut writer.has_failed, true) {
-            return Err(TransportError::Local { doing: "written", source: fjall::Error::Poisoned });
+            return Err(TransportError::EarlierFailure);
         }
         let mut segment = self.segments().back().cloned().ok_or_else(|| damaged("a log without a file"))?;
         let Writer { entry, marks, number, has_failed } = &mut *writer;
