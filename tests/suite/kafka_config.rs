@@ -23,6 +23,14 @@ fn brokers_are_enough() {
 }
 
 #[test]
+fn the_configuration_of_the_containers_is_in_order() {
+    let text = include_str!("../../docker/ayumi.toml");
+    let config = parse(text).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.admin_listen.as_deref(), Some("0.0.0.0:9464"));
+    assert!(config.schema_registry.is_some());
+}
+
+#[test]
 fn a_flag_goes_before_the_environment_and_that_before_the_file() {
     let text = "[kafka]\nbrokers = \"file:1\"\ngroup_id = \"file\"\nclient_id = \"file\"";
     let environment = environment(&[("AYUMI_KAFKA_BROKERS", "variable:1"), ("AYUMI_KAFKA_GROUP_ID", "variable")]);

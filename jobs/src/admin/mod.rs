@@ -5,6 +5,7 @@
 //! that can't be had ends the start, with the remedy; a connection that breaks is its own affair.
 
 mod health;
+pub mod observe;
 pub mod metrics;
 pub mod statistics;
 

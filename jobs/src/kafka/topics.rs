@@ -50,7 +50,7 @@ pub enum TopicsError {
         /// What was being done.
         doing: String,
         /// What the cluster says.
-        source: KafkaError,
+        source: Box<KafkaError>,
         /// What would help.
         remedy: String,
     },
@@ -277,7 +277,7 @@ impl<'c> Topics<'c> {
             ) => "this user lacks rights: `ayumi topics acls --role topics` lists them".to_owned(),
             _ => format!("look at the log of the brokers at {brokers}, and run the same command again"),
         };
-        TopicsError::Refused { doing: doing.to_owned(), source, remedy }
+        TopicsError::Refused { doing: doing.to_owned(), source: Box::new(source), remedy }
     }
 }
 

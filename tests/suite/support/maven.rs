@@ -17,7 +17,7 @@ pub fn fetched(name: &str, what: &str, goal: impl FnOnce(&Path) -> Vec<String>) 
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     let complete = folder.join("complete");
-    if fs::read_to_string(&complete).is_ok_and(|of| of == what) {
+    if contents.is_dir() && fs::read_to_string(&complete).is_ok_and(|of| of == what) {
         return contents;
     }
     _ = fs::remove_dir_all(&contents);
