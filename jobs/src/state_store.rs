@@ -18,6 +18,7 @@ mod overlay;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,19 @@ const COMPACTION_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Small tables: a merge rewrites whole tables, and most of the state is days that are not written any more.
 const TABLE_BYTES: u64 = 8 << 20;
+
+/// Opens the database of a worker's state, or makes it.
+pub fn open_database(folder: &Path, cache_bytes_max: u64) -> Result<Database, TransportError> {
+    Database::builder(folder)
+        .cache_size(cache_bytes_max)
+        .manual_journal_persist(true)
+        .worker_threads(WORKER_THREADS)
+        .open()
+        .map_err(opening)
+}
+
+/// One thread merges tables. Of several, all but one would only hand around what there is to merge, and burn a core.
+const WORKER_THREADS: usize = 1;
 
 impl StateStore {
     /// Opens a partition's state, or makes an empty one at position 0. `overlay_bytes_max` bounds the memory, up to the

@@ -196,7 +196,7 @@ impl<P: Processor> Worker<P> {
     }
 
     fn run(&mut self) -> Result<(), WorkerError> {
-        let metadata = self.connection.metadata(self.consumer.client(), None, &|| self.is_stopping())?;
+        let metadata = self.connection.metadata(self.consumer.client(), None, &|| {}, &|| self.is_stopping())?;
         partition_count(&metadata, &self.names).map_err(WorkerError::Topics)?;
         let inputs: Vec<&str> = self.names.inputs().collect();
         let subscribing = |source| WorkerError::Kafka { doing: "subscribing to the input topics", source };

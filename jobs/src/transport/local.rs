@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 
 use super::{InputRecord, OutputTopic, TransportError};
-use crate::state_store::StateStore;
+use crate::state_store::{StateStore, open_database};
 pub use partition::LocalPartition;
 pub use records::InputBatch;
 use segment_log::{SEGMENT_BYTES, SegmentLog};
@@ -86,12 +86,7 @@ impl Local {
         if !store.exists() {
             make_store(folder, &store, partitions)?;
         }
-        let database = Database::builder(store)
-            .cache_size(memory_bytes_max / 4)
-            .manual_journal_persist(true)
-            .worker_threads(WORKER_THREADS)
-            .open()
-            .map_err(opening)?;
+        let database = open_database(&store, memory_bytes_max / 4)?;
         let count = partition_count(&database)?;
         let logs = folder.join("logs");
         let inputs = SegmentLog::open(&logs.join("inputs"), count, SEGMENT_BYTES)?;
@@ -239,9 +234,6 @@ impl Local {
         &self.shared.database
     }
 }
-
-/// One thread merges tables. Of several, all but one would only hand around what there is to merge, and burn a core.
-const WORKER_THREADS: usize = 1;
 
 const META: &str = "meta";
 const PARTITIONS_KEY: &str = "partitions";

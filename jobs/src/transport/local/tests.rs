@@ -1,5 +1,6 @@
 //! The logs and partitions of the embedded default, through crashes.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use pipeline::state::Store;
@@ -7,7 +8,7 @@ use pipeline::state::Store;
 use super::records::InputBatch;
 use super::segment_log::SegmentLog;
 use super::{Local, LocalPartition};
-use crate::transport::{Format, InputTopic, OutputTopic, Transaction, Transport, TransportError};
+use crate::transport::{Format, OutputTopic, Transaction, TransportError};
 
 struct Random(u64);
 
@@ -81,7 +82,7 @@ fn read(log: &SegmentLog, stream: usize, from: usize, bytes_max: usize) -> Vec<u
     log.read(stream, from as i64, bytes_max, &mut |base, count, section| {
         assert_eq!(count as usize, section.len());
         found.extend_from_slice(&section[from.saturating_sub(base as usize)..]);
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })
     .unwrap();
     found
@@ -183,7 +184,7 @@ fn damage_in_an_old_file_is_told_when_it_is_read() {
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let log = SegmentLog::open(folder.path(), STREAMS, 700).unwrap();
-    let told = (0..STREAMS).any(|stream| log.read(stream, 0, usize::MAX, &mut |_, _, _| Ok(())).is_err());
+    let told = (0..STREAMS).any(|stream| log.read(stream, 0, usize::MAX, &mut |_, _, _| Ok(ControlFlow::Continue(()))).is_err());
     assert!(told);
     drop(log);
     std::fs::remove_file(path).unwrap();
@@ -293,7 +294,7 @@ fn a_partition_opens_with_outputs_state_and_position_of_the_same_commit() {
         assert!(accounting.into_iter().eq((0..round * 10 + 10).map(|number| (number, number.to_be_bytes().to_vec()))));
         assert_eq!(
             outputs(&local, OutputTopic::Entries, 0).len(),
-            (0..round * 10 + 10).map(|n| n as usize % 3 + 1).sum()
+            (0..round * 10 + 10).map(|n| n as usize % 3 + 1).sum::<usize>()
         );
         assert_eq!(outputs(&local, OutputTopic::Notices, 0), []);
     }
