@@ -140,7 +140,9 @@ pub(super) fn partition_count(metadata: &Metadata, names: &TopicNames) -> Result
     let changelog = count_of(names.changelog()).unwrap_or(0);
     let differing: Vec<String> = wanted
         .iter()
-        .filter_map(|name| count_of(name).filter(|&count| count != changelog).map(|count| format!("{name} has {count}")))
+        .filter_map(|name| {
+            count_of(name).filter(|&count| count != changelog).map(|count| format!("{name} has {count}"))
+        })
         .collect();
     if !differing.is_empty() {
         let changelog_name = names.changelog();

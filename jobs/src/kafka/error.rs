@@ -114,9 +114,9 @@ pub(super) fn remedy(error: &KafkaError) -> Option<&'static str> {
         Code::TopicAuthorizationFailed => Some("let this user read the input topics and the changelog"),
         Code::GroupAuthorizationFailed => Some("let this user read the consumer group"),
         Code::ClusterAuthorizationFailed => Some("let this user describe the cluster"),
-        Code::InvalidSessionTimeout => {
-            Some("set session.timeout.ms under [kafka.librdkafka] within the brokers' group.min.session.timeout.ms and max")
-        }
+        Code::InvalidSessionTimeout => Some(
+            "set session.timeout.ms under [kafka.librdkafka] within the brokers' group.min.session.timeout.ms and max",
+        ),
         Code::InconsistentGroupProtocol => {
             Some("another program or version is in the consumer group: stop it, or set another kafka.group_id")
         }

@@ -15,11 +15,16 @@ pub mod acl;
 pub mod registry;
 pub mod error;
 pub mod worker;
+mod assignment;
 mod takeover;
 mod changelog;
+mod head_start;
 pub mod owned;
 pub mod partition;
-mod assignment;
 mod headers;
-pub mod lake;
+mod committer;
 pub mod transaction;
+pub mod lake;
+mod deliveries;
+
+pub mod bare_loop;

@@ -8,7 +8,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use crate::transport::{InputTopic, Transaction, TransportError};
 
 use super::error::WorkerError;
-use super::partition::{Partition, Processor};
+use super::partition::{Partition, Positions, Processor};
 use super::topic_names::TopicNames;
 
 /// What bounds a transaction.
@@ -92,6 +92,16 @@ impl<P: Processor> Owned<P> {
         self.partitions.iter().map(|partition| partition.number).collect()
     }
 
+    /// How far a partition has been read.
+    pub fn positions(&self, partition: i32) -> Option<Positions> {
+        self.partitions.iter().find(|known| known.number == partition).map(Partition::positions)
+    }
+
+    /// How far a topic of a partition has been read.
+    pub fn position(&self, partition: i32, topic: InputTopic) -> Option<i64> {
+        self.positions(partition).map(|positions| positions[topic as usize])
+    }
+
     /// Whether something was decided that is not staged.
     pub fn is_open(&self) -> bool {
         self.open.began.is_some()
@@ -139,7 +149,9 @@ impl<P: Processor> Owned<P> {
                 let mut transaction = self.spare.pop().unwrap_or_default();
                 partition.stage(&mut transaction);
                 staged.parts.push((number, transaction));
-                staged.positions.extend(partition.staged_positions().map(|(topic, position)| (topic, number, position)));
+                staged
+                    .positions
+                    .extend(partition.staged_positions().map(|(topic, position)| (topic, number, position)));
             }
         }
         self.open = Open::default();

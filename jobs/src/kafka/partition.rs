@@ -139,6 +139,11 @@ impl<P: Processor> Partition<P> {
         Ok(())
     }
 
+    /// The offset after the last record read, for each topic.
+    pub fn positions(&self) -> Positions {
+        self.positions
+    }
+
     /// Whether something was decided since the last [`Partition::stage`].
     pub fn is_open(&self) -> bool {
         self.is_open
@@ -179,11 +184,7 @@ impl<P: Processor> Partition<P> {
 
     /// What was staged is durable; its last change lies before `changelog_end`, if there were changes. Nothing may have
     /// been staged since. `true` if the state was written to disk, so that what is there is as new as now.
-    pub fn committed(
-        &mut self,
-        changelog_end: Option<i64>,
-        flush_interval: Duration,
-    ) -> Result<bool, TransportError> {
+    pub fn committed(&mut self, changelog_end: Option<i64>, flush_interval: Duration) -> Result<bool, TransportError> {
         self.changelog_end = changelog_end.unwrap_or(self.changelog_end);
         self.store.apply(std::iter::empty(), self.changelog_end);
         self.processor.committed();

@@ -18,11 +18,11 @@ use crate::transport::InputTopic;
 
 use super::changelog::{ChangelogReader, Restore, RestoreError};
 use super::client::ClientError;
+use super::committer::Committer;
 use super::error::{self, WorkerError};
 use super::partition::{Partition, Positions, Processor};
 use super::topic_names::INPUTS;
-use super::transaction::Committer;
-use super::worker::{Pending, Trouble, Worker, WorkerEvent, list_of};
+use super::worker::{Pending, Trouble, Worker, WorkerEvent, list_of, quiet_connection};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often to look whether to go on.
@@ -65,8 +65,11 @@ impl<P: Processor> Worker<P> {
         if pending.is_new {
             self.consumer.assign(&list).map_err(reading)?;
         } else if list.count() > 0 {
-            self.consumer.seek_partitions(list, REQUEST_TIMEOUT).map_err(|error| Trouble::Restart(error.to_string()))?;
+            self.consumer
+                .seek_partitions(list, REQUEST_TIMEOUT)
+                .map_err(|error| Trouble::Restart(error.to_string()))?;
         }
+        self.give_head_start(&pending.partitions, &positions).map_err(|error| Trouble::Restart(error.to_string()))?;
         self.owned.replace(partitions);
         Ok(())
     }
@@ -89,7 +92,8 @@ impl<P: Processor> Worker<P> {
             None => {
                 let config = self.settings.kafka.partition_reader();
                 let group_id = &self.settings.kafka.group_id;
-                ChangelogReader::open(&config, group_id, self.names.changelog(), self.connection.clone())
+                let connection = quiet_connection(&self.settings.kafka, "changelog reader");
+                ChangelogReader::open(&config, group_id, self.names.changelog(), connection)
                     .map_err(ClientError::Setup)?
             }
         };
@@ -106,7 +110,8 @@ impl<P: Processor> Worker<P> {
         if self.committer.is_none() {
             let id = format!("{}-{}", self.settings.kafka.group_id, self.settings.instance_id);
             let config = self.settings.kafka.transactional_producer(&id);
-            let committer = Committer::start(config, self.names.clone(), self.connection.clone());
+            let connection = quiet_connection(&self.settings.kafka, "award producer");
+            let committer = Committer::start(config, self.names.clone(), connection);
             self.committer = Some(committer.map_err(WorkerError::Thread)?);
         }
         let Some(committer) = &self.committer else { return Err(Trouble::Interrupted) };
@@ -129,9 +134,9 @@ impl<P: Processor> Worker<P> {
     /// Where to read on, for each partition and topic: what is committed, else the beginning.
     fn positions(&self, partitions: &[i32]) -> Result<Vec<Positions>, Trouble> {
         let asking = |source| trouble(RestoreError::Kafka("asking for the committed positions", source));
-        let all = partitions.iter().flat_map(|&partition| {
-            InputTopic::ALL.map(|topic| (self.names.input(topic), partition, Offset::Invalid))
-        });
+        let all = partitions
+            .iter()
+            .flat_map(|&partition| InputTopic::ALL.map(|topic| (self.names.input(topic), partition, Offset::Invalid)));
         let mut list = rdkafka::TopicPartitionList::new();
         for (topic, partition, _) in all {
             list.add_partition(topic, partition);

@@ -24,12 +24,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::assignment::{GroupContext, GroupNews, co_partitioned, partition_count};
 use super::changelog::{ChangelogReader, Freshness};
 use super::client::{ClientError, Connection};
+use super::committer::{Batch, Committer};
 use super::config::KafkaConfig;
 use super::error::{self, WorkerError};
+use super::head_start::HeadStart;
 use super::owned::{Owned, TransactionBounds};
 use super::partition::Processor;
 use super::topic_names::TopicNames;
-use super::transaction::{Batch, Committer, TransactionError};
+use super::transaction::TransactionError;
 
 /// What makes a worker.
 #[derive(Clone)]
@@ -115,6 +117,8 @@ impl<E: Into<WorkerError>> From<E> for Trouble {
 
 /// How long to wait for records when there is nothing else to do; then it is looked whether to stop.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
+/// How long brokers may take to tell each other of new topics.
+const TOPICS_WAIT_MAX: Duration = Duration::from_secs(5);
 /// A transaction of which nothing is heard for so long is given up. Below `max.poll.interval.ms`.
 const COMMIT_WAIT_MAX: Duration = Duration::from_secs(60);
 /// The same when stopping, which takes 10 s at most in all.
@@ -128,7 +132,7 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Worker<P: Processor> {
     pub settings: WorkerSettings<P::Settings>,
     pub names: TopicNames,
-    pub connection: Connection,
+    connection: Connection,
     pub consumer: BaseConsumer<GroupContext>,
     pub stop: Arc<AtomicBool>,
     pub owned: Owned<P>,
@@ -137,6 +141,8 @@ pub(super) struct Worker<P: Processor> {
     pub freshness: Freshness,
     /// Input records of the transaction that is under way.
     under_way: Option<u64>,
+    /// What is read before all else.
+    pub head_start: Option<HeadStart>,
     /// Partitions to take over.
     pub pending: Option<Pending>,
     /// Failures since the last commit.
@@ -175,9 +181,8 @@ impl<P: Processor> Worker<P> {
         config.set("auto.offset.reset", "error");
         let consumer: BaseConsumer<GroupContext> =
             config.create_with_context(GroupContext::new(connection.clone())).map_err(ClientError::Setup)?;
-        let freshness = Freshness::new(&settings.folder, settings.kafka.retention.tombstones).map_err(|source| {
-            WorkerError::Folder { path: settings.folder.display().to_string(), source }
-        })?;
+        let freshness = Freshness::new(&settings.folder, settings.kafka.retention.tombstones)
+            .map_err(|source| WorkerError::Folder { path: settings.folder.display().to_string(), source })?;
         let names = TopicNames::of(&settings.kafka);
         Ok(Worker {
             owned: Owned::none(names.clone()),
@@ -190,14 +195,14 @@ impl<P: Processor> Worker<P> {
             changelog: None,
             freshness,
             under_way: None,
+            head_start: None,
             pending: None,
             failures: 0,
         })
     }
 
     fn run(&mut self) -> Result<(), WorkerError> {
-        let metadata = self.connection.metadata(self.consumer.client(), None, &|| {}, &|| self.is_stopping())?;
-        partition_count(&metadata, &self.names).map_err(WorkerError::Topics)?;
+        self.await_topics()?;
         let inputs: Vec<&str> = self.names.inputs().collect();
         let subscribing = |source| WorkerError::Kafka { doing: "subscribing to the input topics", source };
         self.consumer.subscribe(&inputs).map_err(subscribing)?;
@@ -209,6 +214,21 @@ impl<P: Processor> Worker<P> {
             }
         }
         Ok(())
+    }
+
+    /// Waits until Kafka answers, and a moment for topics that were made just now.
+    fn await_topics(&self) -> Result<(), WorkerError> {
+        let serve = || drop(self.consumer.poll(Duration::ZERO));
+        let mut until = None;
+        loop {
+            let client = self.consumer.client();
+            let metadata = self.connection.metadata(client, None, &serve, &|| self.is_stopping())?;
+            let Err(problem) = partition_count(&metadata, &self.names) else { return Ok(()) };
+            if Instant::now() >= *until.get_or_insert_with(|| Instant::now() + TOPICS_WAIT_MAX) {
+                return Err(WorkerError::Topics(problem));
+            }
+            let _ = self.consumer.poll(IDLE_WAIT);
+        }
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -230,9 +250,15 @@ impl<P: Processor> Worker<P> {
         if self.owned.is_closing() {
             return self.close_days();
         }
+        if self.head_start.is_some() {
+            self.end_head_start().map_err(|source| WorkerError::Kafka { doing: "reading input", source })?;
+        }
         let is_busy = self.owned.is_open() || self.under_way.is_some();
         match self.consumer.poll(if is_busy { Duration::ZERO } else { IDLE_WAIT }) {
             Some(Ok(message)) => {
+                if let Some(head_start) = &mut self.head_start {
+                    head_start.progress_at = Instant::now();
+                }
                 if self.owned.take(&message, &self.settings.bounds)? {
                     drop(message);
                     self.commit()?;
@@ -344,6 +370,7 @@ impl<P: Processor> Worker<P> {
                 let result = if is_lost { Ok(()) } else { self.settle(COMMIT_WAIT_MAX) };
                 let partitions = self.owned.numbers();
                 self.pending = None;
+                self.head_start = None;
                 if is_lost || result.is_err() {
                     self.forget();
                 }
@@ -437,6 +464,12 @@ impl From<TransactionError> for Trouble {
             None => Trouble::Restart(error.to_string()),
         }
     }
+}
+
+/// The connection of one of the worker's other clients, which finds the same trouble as the consumer does and need not say
+/// it again.
+pub(super) fn quiet_connection(kafka: &KafkaConfig, name: &'static str) -> Connection {
+    Connection::saying(kafka, name, |_| {})
 }
 
 /// A list of input partitions with the positions to read from.

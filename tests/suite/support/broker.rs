@@ -292,8 +292,10 @@ struct Watch {
 
 impl Watch {
     fn over(folder: &Path) -> Watch {
-        let script =
-            r#"cat >/dev/null; for pid in "$1"/*/pid; do kill -9 "$(cat "$pid")"; done 2>/dev/null; rm -rf "$1""#;
+        // A signal to the whole group, as from a keyboard or a time limit, must leave the watch alive. A broker that is
+        // being killed may still write, so the folder is removed twice.
+        let script = r#"trap '' INT TERM HUP; cat >/dev/null
+            for pid in "$1"/*/pid; do kill -9 "$(cat "$pid")"; done 2>/dev/null; rm -rf "$1" || rm -rf "$1""#;
         let mut command = Command::new("sh");
         command
             .args(["-c", script, "watch"])

@@ -85,17 +85,20 @@ impl Processor for Counting {
     }
 
     fn stage(&mut self, transaction: &mut Transaction) {
+        transaction.clear();
         for (topic, key, payload) in self.outputs.drain(..) {
             transaction.outputs.push(topic, key.as_bytes(), |out| out.extend_from_slice(payload.as_bytes()));
         }
         for (name, member) in self.members.iter_mut().filter(|(_, member)| member.is_dirty) {
             member.is_dirty = false;
-            transaction.changes.put(&key(name), |out| out.extend_from_slice(member.written().as_bytes()));
+            let written = member.written();
+            transaction.changes.put(|out| out.extend(key(name)), |out| out.extend_from_slice(written.as_bytes()));
         }
         if std::mem::take(&mut self.is_closing_changed) {
+            let key = |out: &mut Vec<u8>| out.extend_from_slice(CLOSING_KEY);
             match self.closing {
-                0 => transaction.changes.delete(CLOSING_KEY),
-                steps => transaction.changes.put(CLOSING_KEY, |out| out.extend_from_slice(steps.to_string().as_bytes())),
+                0 => transaction.changes.delete(key),
+                steps => _ = transaction.changes.put(key, |out| out.extend_from_slice(steps.to_string().as_bytes())),
             }
         }
     }

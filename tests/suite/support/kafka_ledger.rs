@@ -37,8 +37,7 @@ pub fn topic(name: &str, topic: &str) -> String {
 pub fn make_topics(brokers: &str, name: &str, partitions: i32, replicas: i32, left_out: &[&str]) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
-    let names: Vec<String> =
-        TOPICS.iter().filter(|of| !left_out.contains(of)).map(|of| topic(name, of)).collect();
+    let names: Vec<String> = TOPICS.iter().filter(|of| !left_out.contains(of)).map(|of| topic(name, of)).collect();
     let topics: Vec<NewTopic<'_>> = names
         .iter()
         .map(|name| {
@@ -49,6 +48,14 @@ pub fn make_topics(brokers: &str, name: &str, partitions: i32, replicas: i32, le
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
     let made = futures_executor::block_on(admin.create_topics(&topics, &options)).unwrap();
     made.into_iter().for_each(|result| _ = result.unwrap());
+    // The controller has them; brokers that are busy hear of it a little later.
+    let is_known = |name: &String| {
+        let metadata = admin.inner().fetch_metadata(None, Duration::from_secs(30)).unwrap();
+        metadata.topics().iter().any(|topic| topic.name() == name && topic.partitions().len() == partitions as usize)
+    };
+    while !names.iter().all(is_known) {
+        std::thread::sleep(Duration::from_millis(50)); // Kafka tells nobody by itself.
+    }
 }
 
 /// Writes numbered records of members, all acknowledged before it returns.

@@ -4,9 +4,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobs::kafka::config::{Config, KafkaConfig};
@@ -38,7 +38,10 @@ pub fn kafka_config(brokers: &str, name: &str) -> KafkaConfig {
         ("kafka.topic_prefix", format!("{name}.")),
         ("kafka.group_id", name.to_owned()),
     ];
-    Config::parse("", "", &[], &flags).unwrap().kafka
+    let mut kafka = Config::parse("", "", &[], &flags).unwrap().kafka;
+    // The least that brokers allow: a worker that is suspended is soon given up.
+    kafka.librdkafka.push(("session.timeout.ms".to_owned(), "6000".to_owned()));
+    kafka
 }
 
 /// A running worker process. Killed when dropped.
