@@ -12,6 +12,7 @@ use super::{DataArgs, Failure};
 use crate::admin::observe::observe;
 use crate::admin::{Admin, Health};
 use crate::award::{AwardPartition, AwardSettings};
+use crate::kafka::clock;
 use crate::kafka::config::Config;
 use crate::kafka::lake::{self, LakeEvent, LakeSettings};
 use crate::kafka::owned::TransactionBounds;
@@ -45,6 +46,8 @@ enum Role {
     Award,
     /// Land inputs and outputs in the lake's tables
     Lake,
+    /// Declare days over, some minutes after midnight in Japan
+    Clock,
 }
 
 /// State in memory is written to disk at least so often.
@@ -63,6 +66,10 @@ impl Run {
         match self.role {
             Role::Award => self.award(config, health, stop)?,
             Role::Lake => self.lake(config, health, &stop)?,
+            Role::Clock => clock::run(&config.kafka, &stop, &|day, records| {
+                health.ready();
+                eprintln!("{day} is over: {records} clock records written");
+            })?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -25,6 +25,8 @@ mod headers;
 mod committer;
 pub mod transaction;
 pub mod lake;
+pub mod feed;
+pub mod clock;
 mod deliveries;
 
 pub mod bare_loop;
