@@ -2,6 +2,7 @@
 //! see each effect once, in sequence, and restores read only what is missing.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -66,26 +67,45 @@ fn restored(worker: &WorkerProcess, partitions: i32) -> u64 {
     counts.map(|line| line.split(' ').nth(1).unwrap().parse::<u64>().unwrap()).sum()
 }
 
-/// Feeds at some rate on a thread of its own while `trouble` is made, then reads all; gives the records sent.
-fn under_load(group: &Group, records: u64, batch: u64, trouble: impl FnOnce()) -> u64 {
+/// Feeds at some rate while `trouble` is made, and at least so many records; all the while a reader looks for repeats and
+/// gaps, and at the end everything must be there.
+fn under_load(group: &Group, records_min: u64, batch: u64, trouble: impl FnOnce()) {
+    let (is_over, sent) = (AtomicBool::new(false), AtomicU64::new(u64::MAX));
     std::thread::scope(|scope| {
         let reading = scope.spawn(|| {
             let mut reader = group.reader();
-            reader.read_until(records, Duration::from_secs(240));
+            while reader.entries() < sent.load(Ordering::Acquire) {
+                reader.read_some();
+            }
         });
         let feeding = scope.spawn(|| {
             let mut feeder = group.feeder();
-            while feeder.sent() < records {
-                feeder.send(batch.min(records - feeder.sent()), 997);
+            while feeder.sent() < records_min || !is_over.load(Ordering::Acquire) {
+                feeder.send(batch, 997);
                 std::thread::sleep(Duration::from_millis(20)); // The rate of the load.
             }
-            feeder.sent()
+            feeder.finish();
+            sent.store(feeder.sent(), Ordering::Release);
         });
-        trouble();
-        let sent = feeding.join().unwrap();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(trouble));
+        is_over.store(true, Ordering::Release);
+        feeding.join().unwrap();
+        if let Err(panic) = result {
+            sent.store(0, Ordering::Release);
+            std::panic::resume_unwind(panic);
+        }
+        let until = Instant::now() + Duration::from_secs(120);
+        while !reading.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        if !reading.is_finished() {
+            sent.store(0, Ordering::Release);
+            panic!("records are missing");
+        }
         reading.join().unwrap();
-        sent
-    })
+    });
+    let mut reader = group.reader();
+    reader.read_until(sent.load(Ordering::Acquire), Duration::from_secs(60));
 }
 
 #[test]

@@ -16,13 +16,20 @@ use super::topic_names::TopicNames;
 pub struct TransactionBounds {
     /// It is committed so long after it began; sooner when there is nothing more to read.
     pub commit_interval: Duration,
+    /// When there is nothing more to read, it is committed so long after it began: each costs the brokers a marker in every
+    /// partition that it wrote.
+    pub idle_interval: Duration,
     /// It takes at most about so many bytes of input.
     pub input_bytes_max: usize,
 }
 
 impl Default for TransactionBounds {
     fn default() -> Self {
-        TransactionBounds { commit_interval: Duration::from_millis(100), input_bytes_max: 16 << 20 }
+        TransactionBounds {
+            commit_interval: Duration::from_millis(100),
+            idle_interval: Duration::from_millis(10),
+            input_bytes_max: 16 << 20,
+        }
     }
 }
 
@@ -105,6 +112,11 @@ impl<P: Processor> Owned<P> {
     /// Whether something was decided that is not staged.
     pub fn is_open(&self) -> bool {
         self.open.began.is_some()
+    }
+
+    /// For how long something has been decided that is not staged.
+    pub fn open_for(&self) -> Option<Duration> {
+        self.open.began.map(|began| began.elapsed())
     }
 
     /// Whether a day is being closed in one of them.

@@ -66,6 +66,9 @@ impl TransactionError {
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The records of a transaction are sent in one go: waiting for more would only hold up its commit.
 const LINGER_MILLIS: &str = "1";
+/// The coordinator puts a transaction off while it still writes the markers of the one before, which takes milliseconds; by
+/// default librdkafka would come back after 100 ms. The pauses grow if it takes longer.
+const RETRY_BACKOFF_MILLIS: &str = "5";
 /// What librdkafka may hold that is not delivered yet.
 const QUEUE_KIB_MAX: u32 = 64 * 1024;
 const QUEUE_RECORDS_MAX: u32 = 500_000;
@@ -90,6 +93,7 @@ impl TransactionalProducer {
         config.set("queue.buffering.max.kbytes", QUEUE_KIB_MAX.to_string());
         config.set("queue.buffering.max.messages", QUEUE_RECORDS_MAX.to_string());
         config.set("linger.ms", LINGER_MILLIS);
+        config.set("retry.backoff.ms", RETRY_BACKOFF_MILLIS);
         let producer: ThreadedProducer<Deliveries> =
             config.create_with_context(Deliveries::new(connection)).map_err(error("making a producer"))?;
         let producer = TransactionalProducer { producer, is_given_up, sent: 0 };

@@ -119,6 +119,8 @@ impl<E: Into<WorkerError>> From<E> for Trouble {
 const IDLE_WAIT: Duration = Duration::from_millis(250);
 /// How long brokers may take to tell each other of new topics.
 const TOPICS_WAIT_MAX: Duration = Duration::from_secs(5);
+/// A worker that is replaced twice within so long has a double, and leaves the place to it.
+const REPLACED_AGAIN_MAX: Duration = Duration::from_secs(60);
 /// A transaction of which nothing is heard for so long is given up. Below `max.poll.interval.ms`.
 const COMMIT_WAIT_MAX: Duration = Duration::from_secs(60);
 /// The same when stopping, which takes 10 s at most in all.
@@ -163,12 +165,20 @@ pub(super) struct Pending {
 ///
 /// Why it can't go on, and what would help. What was committed stays.
 pub fn run<P: Processor>(settings: WorkerSettings<P::Settings>, stop: Arc<AtomicBool>) -> Result<(), WorkerError> {
-    let mut worker = Worker::<P>::open(settings, stop)?;
-    let result = worker.run();
-    worker.close();
-    match result {
-        Err(WorkerError::Client(ClientError::Stopped)) => Ok(()),
-        result => result,
+    let mut replaced_at: Option<Instant> = None;
+    loop {
+        let mut worker = Worker::<P>::open(settings.clone(), Arc::clone(&stop))?;
+        let result = worker.run();
+        worker.close();
+        match result {
+            Err(WorkerError::Client(ClientError::Stopped)) => return Ok(()),
+            // A member whose answer from the coordinator was lost, with its broker, is replaced by itself.
+            Err(error @ WorkerError::Replaced(_)) if replaced_at.is_none_or(|at| at.elapsed() > REPLACED_AGAIN_MAX) => {
+                replaced_at = Some(Instant::now());
+                (settings.observer)(&WorkerEvent::Noted { what: &error.to_string() });
+            }
+            result => return result,
+        }
     }
 }
 
@@ -177,6 +187,10 @@ impl<P: Processor> Worker<P> {
         let connection = Connection::new(&settings.kafka, "award worker");
         let mut config = settings.kafka.award_consumer();
         config.set("group.instance.id", &settings.instance_id);
+        if config.get("heartbeat.interval.ms").is_none() {
+            // How soon it hears that the group is being rebalanced, which all members wait for.
+            config.set("heartbeat.interval.ms", "1000");
+        }
         // A committed position that is not there any more must not become another one in silence.
         config.set("auto.offset.reset", "error");
         let consumer: BaseConsumer<GroupContext> =
@@ -253,8 +267,13 @@ impl<P: Processor> Worker<P> {
         if self.head_start.is_some() {
             self.end_head_start().map_err(|source| WorkerError::Kafka { doing: "reading input", source })?;
         }
-        let is_busy = self.owned.is_open() || self.under_way.is_some();
-        match self.consumer.poll(if is_busy { Duration::ZERO } else { IDLE_WAIT }) {
+        let polled = match self.consumer.poll(Duration::ZERO) {
+            None if self.consumer.context().has_news() => return Ok(()),
+            // `Duration::ZERO` apart, since a wait that is over costs librdkafka's binding up to a millisecond of spinning.
+            None => Some(self.idle_wait()).filter(|wait| !wait.is_zero()).and_then(|wait| self.consumer.poll(wait)),
+            polled => polled,
+        };
+        match polled {
             Some(Ok(message)) => {
                 if let Some(head_start) = &mut self.head_start {
                     head_start.progress_at = Instant::now();
@@ -267,8 +286,18 @@ impl<P: Processor> Worker<P> {
             }
             Some(Err(error)) => self.judge(error),
             None if self.consumer.context().has_news() => Ok(()),
+            None if !self.idle_wait().is_zero() => Ok(()),
             None if self.owned.is_open() => self.commit(),
             None => self.await_commit(COMMIT_WAIT_MAX),
+        }
+    }
+
+    /// How long to wait for records when there are none.
+    fn idle_wait(&self) -> Duration {
+        match self.owned.open_for() {
+            Some(open_for) => self.settings.bounds.idle_interval.saturating_sub(open_for),
+            None if self.under_way.is_some() => Duration::ZERO,
+            None => IDLE_WAIT,
         }
     }
 

@@ -9,7 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
 /// All topics of a worker.
@@ -58,9 +58,9 @@ pub fn make_topics(brokers: &str, name: &str, partitions: i32, replicas: i32, le
     }
 }
 
-/// Writes numbered records of members, all acknowledged before it returns.
+/// Writes numbered records of members. They go out by themselves.
 pub struct Feeder {
-    producer: BaseProducer,
+    producer: ThreadedProducer<DefaultProducerContext>,
     name: String,
     partitions: i32,
     counts: HashMap<(u32, bool), u64>,
@@ -91,10 +91,9 @@ impl Feeder {
             self.put(&topic, (member as i32) % self.partitions, &key, &payload);
             self.sent += 1;
         }
-        self.producer.flush(Duration::from_secs(60)).unwrap();
     }
 
-    /// Sends one member's next records of steps, and waits for them.
+    /// Sends one member's next records of steps.
     pub fn send_steps(&mut self, member: u32, records: u64) {
         for _ in 0..records {
             let count = self.counts.entry((member, false)).or_default();
@@ -103,7 +102,6 @@ impl Feeder {
             self.put(&topic(&self.name, "steps"), (member as i32) % self.partitions, &key, &payload);
             self.sent += 1;
         }
-        self.producer.flush(Duration::from_secs(60)).unwrap();
     }
 
     /// Sends a clock record that waits for the offsets of topics.
@@ -115,16 +113,20 @@ impl Feeder {
         let topic = topic(&self.name, "clock");
         let record = BaseRecord::<(), str>::to(&topic).partition(partition).payload(payload).headers(headers);
         self.producer.send(record).map_err(|(error, _)| error).unwrap();
-        self.producer.flush(Duration::from_secs(60)).unwrap();
     }
 
     /// Sends one record as it is.
     pub fn put(&self, topic: &str, partition: i32, key: &str, payload: &str) {
         let mut record = BaseRecord::to(topic).partition(partition).key(key).payload(payload);
         while let Err((_, returned)) = self.producer.send(record) {
-            record = returned;
-            self.producer.poll(Duration::from_millis(10));
+            record = returned; // The queue is full.
+            std::thread::yield_now();
         }
+    }
+
+    /// Waits until all are acknowledged.
+    pub fn finish(&self) {
+        self.producer.flush(Duration::from_secs(60)).unwrap();
     }
 
     /// Records sent so far.
@@ -138,7 +140,7 @@ pub struct LedgerReader {
     consumer: BaseConsumer,
     name: String,
     sequences: HashMap<(String, String), u64>,
-    entries: u64,
+    records: u64,
 }
 
 impl LedgerReader {
@@ -158,30 +160,38 @@ impl LedgerReader {
             }
         }
         consumer.assign(&list).unwrap();
-        LedgerReader { consumer, name: name.to_owned(), sequences: HashMap::new(), entries: 0 }
+        LedgerReader { consumer, name: name.to_owned(), sequences: HashMap::new(), records: 0 }
     }
 
     /// Reads until there are so many entries, and as many day totals.
     pub fn read_until(&mut self, entries: u64, timeout: Duration) {
         let until = Instant::now() + timeout;
+        while self.records < 2 * entries {
+            assert!(Instant::now() < until, "{} of {} records within {timeout:?}", self.records, 2 * entries);
+            self.read_some();
+        }
+        assert_eq!(self.records, 2 * entries, "more than was sent");
+    }
+
+    /// Reads for a moment.
+    pub fn read_some(&mut self) {
+        let until = Instant::now() + Duration::from_millis(200);
         let rejections = topic(&self.name, "rejections");
-        while self.entries < 2 * entries {
-            assert!(Instant::now() < until, "{} of {} records within {timeout:?}", self.entries, 2 * entries);
-            let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(200)) else { continue };
+        while Instant::now() < until {
+            let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(50)) else { return };
             let payload = std::str::from_utf8(message.payload().unwrap()).unwrap();
             assert_ne!(message.topic(), rejections, "a record was lost or repeated: {payload}");
             let (member, sequence) = payload.split_once(' ').unwrap();
             let known = self.sequences.entry((message.topic().to_owned(), member.to_owned())).or_default();
             *known += 1;
             assert_eq!(sequence.parse(), Ok(*known), "a repeat or a gap of {member} on {}", message.topic());
-            self.entries += 1;
+            self.records += 1;
         }
-        assert_eq!(self.entries, 2 * entries, "more than was sent");
     }
 
     /// Entries and day totals so far.
     pub fn entries(&self) -> u64 {
-        self.entries / 2
+        self.records / 2
     }
 }
 

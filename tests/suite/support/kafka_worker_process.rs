@@ -146,7 +146,11 @@ pub fn settings(brokers: &str, name: &str, instance: &str, folder: &Path) -> Wor
         instance_id: instance.to_owned(),
         folder: folder.to_owned(),
         database: fjall::Database::builder(folder.join("store")).open().unwrap(),
-        bounds: TransactionBounds { commit_interval: Duration::from_millis(50), input_bytes_max: 64 << 10 },
+        bounds: TransactionBounds {
+            commit_interval: Duration::from_millis(50),
+            idle_interval: Duration::from_millis(5),
+            input_bytes_max: 64 << 10,
+        },
         overlay_bytes_max: 1 << 20,
         flush_interval: Duration::from_secs(1),
         processing: (),
