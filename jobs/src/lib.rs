@@ -20,8 +20,8 @@ pub mod workers;
 pub mod lake;
 pub mod lake_role;
 
-pub mod kafka;
 pub mod admin;
+pub mod kafka;
 
 pub mod audit;
 

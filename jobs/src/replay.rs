@@ -193,7 +193,14 @@ pub fn send(
         let file = Some(&*input.name);
         let line = i64::try_from(item.line).ok();
         let arrived_on = item.arrived_on().filter(|date| date.is_accepted());
-        feed.send(&Fact { topic: item.topic, member: &item.member, format: item.format, file, line, payload: &item.payload })?;
+        feed.send(&Fact {
+            topic: item.topic,
+            member: &item.member,
+            format: item.format,
+            file,
+            line,
+            payload: &item.payload,
+        })?;
         records += 1;
         progress.advance(item.payload.len() as u64);
         if let Some(date) = arrived_on {

@@ -13,6 +13,7 @@ mod figures;
 mod kafka_client;
 mod kafka_config;
 mod kafka_harness;
+mod kafka_pipeline;
 mod kafka_registry;
 mod kafka_rights;
 mod kafka_topics;

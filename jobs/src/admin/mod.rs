@@ -5,8 +5,8 @@
 //! that can't be had ends the start, with the remedy; a connection that breaks is its own affair.
 
 mod health;
-pub mod observe;
 pub mod metrics;
+pub mod observe;
 pub mod statistics;
 
 use std::net::{SocketAddr, TcpListener};

@@ -76,9 +76,11 @@ impl Run {
 
     fn award(&self, config: Config, health: Health, stop: Arc<AtomicBool>) -> Result<(), Failure> {
         let Some(instance_id) = config.kafka.instance_id.clone() else {
-            return Err("an award worker needs an id of its own that stays the same after a restart: give --instance-id, \
+            return Err(
+                "an award worker needs an id of its own that stays the same after a restart: give --instance-id, \
                         AYUMI_KAFKA_INSTANCE_ID or `kafka.instance_id`"
-                .into());
+                    .into(),
+            );
         };
         let memory_bytes_max = (self.memory_mib_max << 20) as usize;
         let partitions = usize::try_from(config.kafka.partitions).unwrap_or(1).max(1);
@@ -97,7 +99,10 @@ impl Run {
             overlay_bytes_max: memory_bytes_max / 4,
             flush_interval: FLUSH_INTERVAL,
             // A worker that is alone has all partitions.
-            processing: AwardSettings { cache_bytes_max: memory_bytes_max / 2 / partitions, ..AwardSettings::default() },
+            processing: AwardSettings {
+                cache_bytes_max: memory_bytes_max / 2 / partitions,
+                ..AwardSettings::default()
+            },
             observer: Arc::new(move |event| {
                 observe(event, &health);
                 say(event);
@@ -115,7 +120,7 @@ impl Run {
                     health.ready();
                     eprintln!("landing {partitions} partitions of topics");
                 }
-                LakeEvent::Flushed(..) => {}
+                LakeEvent::Flushed(..) | LakeEvent::CaughtUp(_) => {}
                 LakeEvent::Restarted(reason) => eprintln!("reading the tables' logs again: {reason}"),
             }),
         };

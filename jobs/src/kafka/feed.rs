@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant as Moment};
 
 use pipeline::calendar::CivilDate;
-use rdkafka::client::OAuthToken;
+use rdkafka::client::{Client, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -198,7 +198,9 @@ impl Feed {
         let mut closed = vec![None; usize::try_from(self.partitions).unwrap_or(0)];
         let mut scratch = Scratch::default();
         self.read(InputTopic::Clock, true, &mut |partition, payload| {
-            if let (Ok(Record::DayClosed(clock)), Ok(place)) = (scratch.decode_avro(payload), usize::try_from(partition)) {
+            if let (Ok(Record::DayClosed(clock)), Ok(place)) =
+                (scratch.decode_avro(payload), usize::try_from(partition))
+            {
                 closed[place] = closed[place].max(Some(clock.date));
             }
         })?;
@@ -231,21 +233,14 @@ impl Feed {
     fn ends(&self, partition: i32) -> Result<[Option<i64>; INPUTS], FeedError> {
         let mut ends = [None; INPUTS];
         for topic in InputTopic::ALL.into_iter().filter(|&topic| topic != InputTopic::Clock) {
-            let client = self.producer.client();
-            let watermarks = client.fetch_watermarks(self.names.input(topic), partition, REQUEST_TIMEOUT);
-            let (_, end) = watermarks.map_err(|source| FeedError::Kafka { doing: "asking where the inputs end", source })?;
+            let (_, end) = watermarks(self.producer.client(), self.names.input(topic), partition)?;
             ends[topic as usize] = Some(end);
         }
         Ok(ends)
     }
 
     /// Reads a small topic to its end, or only the last record of each partition.
-    fn read(
-        &self,
-        topic: InputTopic,
-        only_last: bool,
-        each: &mut dyn FnMut(i32, &[u8]),
-    ) -> Result<(), FeedError> {
+    fn read(&self, topic: InputTopic, only_last: bool, each: &mut dyn FnMut(i32, &[u8])) -> Result<(), FeedError> {
         let reading = |source| FeedError::Kafka { doing: "reading what is there already", source };
         let context = self.producer.context().connection.clone();
         let consumer: BaseConsumer<Connection> =
@@ -253,7 +248,7 @@ impl Feed {
         let name = self.names.input(topic);
         let (mut list, mut left) = (TopicPartitionList::new(), 0);
         for partition in 0..self.partitions {
-            let (low, high) = consumer.fetch_watermarks(name, partition, REQUEST_TIMEOUT).map_err(reading)?;
+            let (low, high) = watermarks(consumer.client(), name, partition)?;
             let from = if only_last { low.max(high - 1) } else { low };
             if from < high {
                 list.add_partition_offset(name, partition, Offset::Offset(from)).map_err(reading)?;
@@ -271,6 +266,18 @@ impl Feed {
             }
         }
         Ok(())
+    }
+}
+
+/// Where a partition begins and ends. A topic that was just made has no leader for a moment.
+fn watermarks<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Result<(i64, i64), FeedError> {
+    let until = Moment::now() + REQUEST_TIMEOUT;
+    loop {
+        match client.fetch_watermarks(topic, partition, REQUEST_TIMEOUT) {
+            Ok(watermarks) => return Ok(watermarks),
+            Err(error) if super::error::is_passing(&error) && Moment::now() < until => std::thread::sleep(WAIT),
+            Err(source) => return Err(FeedError::Kafka { doing: "asking where a topic begins and ends", source }),
+        }
     }
 }
 

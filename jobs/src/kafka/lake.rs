@@ -45,6 +45,8 @@ pub enum LakeEvent<'a> {
     Assigned(usize),
     /// So many records landed, in so many milliseconds.
     Flushed(u64, u64),
+    /// For the moment there is no more to read; so many records are staged.
+    CaughtUp(u64),
     /// A flush failed, or its partitions were given to others; it starts again from the tables' logs.
     Restarted(&'a str),
 }
@@ -112,6 +114,7 @@ struct Writer<'s> {
     places: HashMap<(Topic, i32), usize>,
     /// Records since the last flush.
     landed: u64,
+    is_caught_up: bool,
     failures: u32,
 }
 
@@ -133,12 +136,21 @@ impl<'s> Writer<'s> {
         let landing = Landing::open(&settings.url).await?;
         let names = TopicNames::of(&settings.kafka);
         let (stretches, places) = (Vec::new(), HashMap::new());
-        Ok(Writer { settings, names, consumer, landing, stretches, places, landed: 0, failures: 0 })
+        Ok(Writer {
+            settings,
+            names,
+            consumer,
+            landing,
+            stretches,
+            places,
+            landed: 0,
+            is_caught_up: false,
+            failures: 0,
+        })
     }
 
     async fn run(&mut self, stop: &AtomicBool) -> Result<(), KafkaLakeError> {
-        let topics: Vec<String> =
-            self.names.inputs().chain(self.names.outputs()).map(str::to_owned).collect();
+        let topics: Vec<String> = self.names.inputs().chain(self.names.outputs()).map(str::to_owned).collect();
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         self.consumer.subscribe(&topics).map_err(|source| kafka("subscribing to the topics", source))?;
         while !stop.load(Ordering::Acquire) {
@@ -153,9 +165,14 @@ impl<'s> Writer<'s> {
                     if let Some((topic, place)) = place {
                         land(&mut self.landing, &mut self.stretches[place], topic, &message)?;
                         self.landed += 1;
+                        self.is_caught_up = false;
                     }
                 }
                 Some(Err(error)) => judge(error, self.consumer.context().connection())?,
+                None if self.landed > 0 && !self.is_caught_up => {
+                    self.is_caught_up = true;
+                    (self.settings.observer)(&LakeEvent::CaughtUp(self.landed));
+                }
                 None => {}
             }
             if self.landed.is_multiple_of(RECORDS_A_LOOK) {
@@ -170,9 +187,8 @@ impl<'s> Writer<'s> {
 
     fn topic(&self, name: &str) -> Option<Topic> {
         let input = self.names.input_of(name).map(Topic::Input);
-        input.or_else(|| {
-            OutputTopic::ALL.into_iter().find(|&topic| self.names.output(topic) == name).map(Topic::Output)
-        })
+        input
+            .or_else(|| OutputTopic::ALL.into_iter().find(|&topic| self.names.output(topic) == name).map(Topic::Output))
     }
 
     /// Does what the coordinator says.
@@ -237,7 +253,8 @@ impl<'s> Writer<'s> {
                 let wait = RETRY_WAIT_MIN.saturating_mul(1 << self.failures).min(RETRY_WAIT_MAX);
                 self.failures += 1;
                 tokio::time::sleep(wait).await;
-                let assigned = self.consumer.assignment().map_err(|source| kafka("asking for the assignment", source))?;
+                let assigned =
+                    self.consumer.assignment().map_err(|source| kafka("asking for the assignment", source))?;
                 let assigned: Vec<(String, i32)> =
                     assigned.elements().iter().map(|part| (part.topic().to_owned(), part.partition())).collect();
                 self.take_over(&assigned).await

@@ -301,12 +301,11 @@ impl<P: Processor> Worker<P> {
         }
     }
 
-    /// Closes days, member by member, in transactions of bounded size. Between two of them a stop is possible: the state
-    /// says how far the close has come.
+    /// Closes days, some members at a time, in transactions of bounded size. Between two of them a stop is possible: the
+    /// state says how far the close has come.
     fn close_days(&mut self) -> Result<(), Trouble> {
-        self.commit()?;
         self.owned.close_some()?;
-        if self.owned.is_closing() { Ok(()) } else { self.commit() }
+        if self.owned.is_due(&self.settings.bounds) { self.commit() } else { Ok(()) }
     }
 
     /// Hands over what is open, after the transaction before it has come about.

@@ -184,7 +184,8 @@ fn damage_in_an_old_file_is_told_when_it_is_read() {
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let log = SegmentLog::open(folder.path(), STREAMS, 700).unwrap();
-    let told = (0..STREAMS).any(|stream| log.read(stream, 0, usize::MAX, &mut |_, _, _| Ok(ControlFlow::Continue(()))).is_err());
+    let told = (0..STREAMS)
+        .any(|stream| log.read(stream, 0, usize::MAX, &mut |_, _, _| Ok(ControlFlow::Continue(()))).is_err());
     assert!(told);
     drop(log);
     std::fs::remove_file(path).unwrap();
@@ -234,7 +235,10 @@ fn outputs(local: &Local, topic: OutputTopic, from: i64) -> Vec<(i64, Vec<u8>)> 
 fn commit(partition: &mut LocalPartition, number: i64) {
     let mut transaction = Transaction::default();
     for value in 0..=number % 3 {
-        transaction.changes.put(|out| out.extend_from_slice(format!("m{value}").as_bytes()), |out| out.extend_from_slice(&number.to_be_bytes()));
+        transaction.changes.put(
+            |out| out.extend_from_slice(format!("m{value}").as_bytes()),
+            |out| out.extend_from_slice(&number.to_be_bytes()),
+        );
         transaction.outputs.push(OutputTopic::Entries, b"m", |out| out.extend_from_slice(&number.to_be_bytes()));
     }
     transaction.changes.delete(|out| out.extend_from_slice(format!("gone{}", number - 1).as_bytes()));
@@ -266,14 +270,11 @@ fn inputs_come_back_with_all_that_is_known_of_them() {
     assert_eq!((local.partitions(), local.input_end(0), local.input_end(1)), (2, 4, 2));
     assert_eq!(local.progress("town").unwrap().as_deref(), Some(&b"5"[..]));
     assert_eq!(local.progress("city").unwrap(), None);
-    let expected = [
-        "0 ayumi.steps.v1 None None a",
-        "1 ayumi.records.v1 Some(\"file-2\") Some(2) c",
-        "2 ayumi.clock.v1 Some(\"file-1\") Some(4) e",
-    ];
+    let expected =
+        ["0 inputs None None a", "1 inputs Some(\"file-2\") Some(2) c", "2 inputs Some(\"file-1\") Some(4) e"];
     assert_eq!(inputs(&local, 0, 0), expected);
     assert_eq!(inputs(&local, 0, 2), expected[2..]);
-    assert_eq!(inputs(&local, 0, 3), ["3 ayumi.steps.v1 None None f"]);
+    assert_eq!(inputs(&local, 0, 3), ["3 inputs None None f"]);
     assert_eq!(inputs(&local, 0, 4), [""; 0]);
 }
 
@@ -329,10 +330,12 @@ fn inputs_are_only_deleted_once_they_are_processed() {
     local.truncate_inputs(0, 40).unwrap();
     assert_eq!(files(), 2);
     let mut first = None;
-    local.read_inputs(0, 0, 1, &mut |record| {
-        first = first.or(Some(record.offset));
-        ControlFlow::Continue(())
-    }).unwrap();
+    local
+        .read_inputs(0, 0, 1, &mut |record| {
+            first = first.or(Some(record.offset));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
     assert!(first.is_some_and(|first| (10..=20).contains(&first)), "{first:?}");
 }
 
