@@ -1,7 +1,7 @@
 //! Decides where one partition's state lies: what was committed lately in memory, the rest in sorted tables on local disk.
 //!
-//! The store follows a changelog, which is the truth: in the embedded default a log in the same database, on Kafka a
-//! compacted topic. Committed changes are only taken into memory, by [`StateStore::apply`]. When that has grown over its
+//! The store follows a changelog, which is the truth: in the embedded default the partition's log of transactions, on Kafka
+//! a compacted topic. Committed changes are only taken into memory, by [`StateStore::apply`]. When that has grown over its
 //! bound it is written out whole, sorted, by bulk ingestion: no journal and no memtable, and each value once, however often
 //! it had changed.
 //!
@@ -52,11 +52,11 @@ const OWN_KEYS: u8 = 0xff;
 const POSITION_KEY: [u8; 1] = [OWN_KEYS];
 
 /// So many tables are merged into the sorted levels together. The more, the less often the same values are merged again;
-/// the fewer, the faster a read.
-const LEVEL_0_TABLES: u8 = 8;
+/// the fewer, the faster a read. Reads are few: the core holds in memory what it uses.
+const LEVEL_0_TABLES: u8 = 16;
 
 /// From so many on a flush waits for the merging, but not for ever.
-const LEVEL_0_TABLES_MAX: usize = 24;
+const LEVEL_0_TABLES_MAX: usize = 48;
 const COMPACTION_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Small tables: a merge rewrites whole tables, and most of the state is days that are not written any more.
@@ -81,7 +81,7 @@ impl StateStore {
     pub fn open(database: &Database, partition: i32, overlay_bytes_max: usize) -> Result<Self, TransportError> {
         let options = || {
             let compaction = Leveled::default().with_l0_threshold(LEVEL_0_TABLES).with_table_target_size(TABLE_BYTES);
-            KeyspaceCreateOptions::default().expect_point_read_hits(true).compaction_strategy(Arc::new(compaction))
+            KeyspaceCreateOptions::default().compaction_strategy(Arc::new(compaction))
         };
         let keyspace = database.keyspace(&name(partition), options).map_err(opening)?;
         let position = match keyspace.get(POSITION_KEY).map_err(reading)? {

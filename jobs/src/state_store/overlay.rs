@@ -19,8 +19,9 @@ pub struct Overlay {
     arena: Vec<u8>,
     entries: HashTable<Entry>,
     hasher: RandomState,
-    /// The entries in the order of their keys, from the first time that it is asked for until the next change.
-    sorted: OnceCell<Vec<Entry>>,
+    /// The entries in the order of their keys, from the first time that it is asked for until the next change. The numbers
+    /// are what they were last sorted by.
+    sorted: OnceCell<Vec<(u64, Entry)>>,
 }
 
 /// Where a key and its value lie in the arena: the key, the value, and room that a longer value may take.
@@ -88,13 +89,12 @@ impl Overlay {
     pub fn range<'o>(&'o self, prefix: &'o [u8]) -> impl Iterator<Item = Change<'o>> {
         let arena = &self.arena[..];
         let sorted = self.sorted.get_or_init(|| {
-            let entries: Vec<Entry> = self.entries.iter().copied().collect();
-            let mut order: Vec<(u64, usize)> = (0..entries.len()).map(|number| (0, number)).collect();
-            sort(&mut order, 0, &|number| entries[number].key(arena));
-            order.into_iter().map(|(_, number)| entries[number]).collect()
+            let mut sorted: Vec<_> = self.entries.iter().map(|entry| (0, *entry)).collect();
+            sort(&mut sorted, 0, arena);
+            sorted
         });
-        let first = sorted.partition_point(|entry| entry.key(arena) < prefix);
-        let from_first = sorted[first..].iter().map(|entry| (entry.key(arena), entry.value(arena)));
+        let first = sorted.partition_point(|(_, entry)| entry.key(arena) < prefix);
+        let from_first = sorted[first..].iter().map(|(_, entry)| (entry.key(arena), entry.value(arena)));
         from_first.take_while(move |(key, _)| key.starts_with(prefix))
     }
 
@@ -111,22 +111,23 @@ impl Overlay {
     }
 }
 
-/// Sorts numbers by their keys, eight bytes of them at a time: most comparisons are of what lies side by side in memory,
-/// and few look up a key.
-fn sort<'k>(order: &mut [(u64, usize)], depth: usize, key: &impl Fn(usize) -> &'k [u8]) {
-    for (part, number) in &mut *order {
-        let rest = key(*number).get(depth..).unwrap_or_default();
+/// Sorts entries by their keys from a byte on, eight bytes at a time: most comparisons are then of what lies side by side
+/// in memory, and few look up a key.
+fn sort(entries: &mut [(u64, Entry)], depth: usize, arena: &[u8]) {
+    for (part, entry) in &mut *entries {
+        let rest = entry.key(arena).get(depth..).unwrap_or_default();
         let mut bytes = [0; 8];
         let length = rest.len().min(8);
         bytes[..length].copy_from_slice(&rest[..length]);
         *part = u64::from_be_bytes(bytes);
     }
-    order.sort_unstable_by_key(|(part, _)| *part);
-    for alike in order.chunk_by_mut(|one, other| one.0 == other.0).filter(|alike| alike.len() > 1) {
-        if alike.iter().all(|(_, number)| key(*number).len() >= depth + 8) {
-            sort(alike, depth + 8, key);
+    entries.sort_unstable_by_key(|(part, _)| *part);
+    for alike in entries.chunk_by_mut(|one, other| one.0 == other.0).filter(|alike| alike.len() > 1) {
+        if alike.iter().all(|(_, entry)| entry.key_length as usize >= depth + 8) {
+            sort(alike, depth + 8, arena);
         } else {
-            alike.sort_unstable_by_key(|(_, number)| key(*number)); // One ends here, where another may have zeros.
+            // One ends here, where another may have zeros.
+            alike.sort_unstable_by(|(_, one), (_, other)| one.key(arena).cmp(other.key(arena)));
         }
     }
 }

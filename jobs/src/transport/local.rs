@@ -24,7 +24,7 @@ use super::{InputRecord, OutputTopic, TransportError};
 use crate::state_store::{StateStore, open_database};
 pub use partition::LocalPartition;
 pub use records::InputBatch;
-use segment_log::{SEGMENT_BYTES, SegmentLog};
+use segment_log::{SEGMENT_BYTES, SegmentLog, sync_folder};
 
 /// Input partitions of a new data folder.
 pub const PARTITIONS_DEFAULT: i32 = 4;
@@ -99,6 +99,7 @@ impl Local {
             Ok(Arc::new(Partition { log, is_open: AtomicBool::default() }))
         };
         let partitions = (0..count).map(open).collect::<Result<_, TransportError>>()?;
+        sync_folder(&logs).and_then(|()| sync_folder(folder)).map_err(io)?;
         let overlay_bytes_max = (memory_bytes_max / 4 * 3) as usize / count.max(1);
         let news = (Mutex::new(0), Condvar::new());
         Ok(Local { shared: Arc::new(Shared { database, inputs, partitions, overlay_bytes_max, news }) })
@@ -259,14 +260,14 @@ fn make_store(folder: &Path, store: &Path, partitions: i32) -> Result<(), Transp
     meta.insert(LAYOUT_KEY, LAYOUT).map_err(opening)?;
     database.persist(PersistMode::SyncAll).map_err(opening)?;
     drop((meta, database));
-    std::fs::rename(unfinished, store).and_then(|()| std::fs::File::open(folder)?.sync_all()).map_err(io)
+    std::fs::rename(unfinished, store).and_then(|()| sync_folder(folder)).map_err(io)
 }
 
 /// The number of partitions that a store was made with.
 fn partition_count(database: &Database) -> Result<usize, TransportError> {
     let meta = database.keyspace(META, KeyspaceCreateOptions::default).map_err(opening)?;
     if meta.get(LAYOUT_KEY).map_err(opening)?.as_deref() != Some(LAYOUT) {
-        return Err(damaged("it was made by another version of ayumi; replay the input files into a new folder"));
+        return Err(TransportError::OtherLayout);
     }
     let count = meta.get(PARTITIONS_KEY).map_err(opening)?;
     let count = count.and_then(|bytes| Some(i32::from_be_bytes((&bytes[..]).try_into().ok()?)));

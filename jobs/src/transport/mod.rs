@@ -251,6 +251,9 @@ pub enum TransportError {
     /// Somebody else has the partition.
     #[error("partition {0} has an award worker already: stop that one first")]
     PartitionInUse(i32),
+    /// The folder is laid out in another way.
+    #[error("the data folder was made by another version of ayumi: replay its input files into a new one")]
+    OtherLayout,
     /// What is stored there is not what it should be.
     #[error("the data folder is damaged: {0}")]
     Damaged(String),

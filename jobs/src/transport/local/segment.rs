@@ -10,7 +10,8 @@
 //! and it was never reported as durable: it is cut off. An unreadable entry anywhere else is damage, and is reported.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -21,8 +22,8 @@ use crate::transport::TransportError;
 
 /// One file of a log.
 pub struct Segment {
+    /// Its place. It is opened for each reading, so that a log of any length takes no file handles.
     pub path: PathBuf,
-    pub file: File,
     /// The offsets of the next records of the streams when the segment was begun.
     pub begins: Vec<i64>,
     /// Bytes that are durable and may be read.
@@ -58,6 +59,7 @@ pub struct Section {
 pub struct Header {
     marks_length: u32,
     marks_checksum: u64,
+    /// Of each stream.
     pub sections: Vec<Section>,
 }
 
@@ -131,10 +133,11 @@ impl Entry {
 
     /// Writes the section of a stream: `write` appends the records and gives their number. Streams in order, before marks.
     pub fn section(&mut self, stream: usize, write: impl FnOnce(&mut Vec<u8>) -> usize) {
+        debug_assert!(self.sections[stream..].iter().all(|section| section.length == 0), "a stream out of order");
         let begin = self.bytes.len();
         let count = write(&mut self.bytes);
         let section = &mut self.sections[stream];
-        // Both are far below: an append is bounded by what its caller holds in memory.
+        // An entry that is too large for these is not appended.
         section.count = count as u32;
         section.length = (self.bytes.len() - begin) as u32;
         section.checksum = xxh3_64(&self.bytes[begin..]);
@@ -197,9 +200,18 @@ impl<'a> Iterator for Marks<'a> {
 
 impl Segment {
     /// A segment of which `length` bytes may be read.
-    pub fn new(path: &Path, file: File, begins: Vec<i64>, length: u64) -> Segment {
+    pub fn new(path: PathBuf, begins: Vec<i64>, length: u64) -> Segment {
         let index = Mutex::new(Index { points: Vec::new(), end: 0 });
-        Segment { path: path.to_owned(), file, begins, length: AtomicU64::new(length), index }
+        Segment { path, begins, length: AtomicU64::new(length), index }
+    }
+
+    /// Opens the file for reading; `None` if it has been deleted.
+    pub fn open(&self) -> Result<Option<File>, TransportError> {
+        match File::open(&self.path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("read", error)),
+        }
     }
 
     /// Bytes that may be read.
@@ -255,13 +267,13 @@ impl Segment {
     }
 
     /// The place of the first entry that has records of a stream at or behind an offset, or the end.
-    pub fn find(&self, stream: usize, offset: i64) -> Result<u64, TransportError> {
+    pub fn find(&self, file: &File, stream: usize, offset: i64) -> Result<u64, TransportError> {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         let known = index.points.partition_point(|(_, bases)| bases[stream] <= offset);
         let mut at = known.checked_sub(1).map_or(0, |point| index.points[point].0);
         let end = self.length();
         while at < end {
-            let header = self.entry(at)?;
+            let header = self.entry(file, at)?;
             if at >= index.end {
                 let last = index.points.last().map(|(place, _)| *place);
                 if last.is_none_or(|place| at - place >= POINT_BYTES) {
@@ -279,8 +291,8 @@ impl Segment {
     }
 
     /// The header of an entry that must be there.
-    pub fn entry(&self, at: u64) -> Result<Header, TransportError> {
-        Segment::header(&self.file, at, self.begins.len())?.ok_or_else(|| self.damaged(at))
+    pub fn entry(&self, file: &File, at: u64) -> Result<Header, TransportError> {
+        Segment::header(file, at, self.begins.len())?.ok_or_else(|| self.damaged(at))
     }
 
     /// Says where an entry can't be read.
@@ -290,25 +302,8 @@ impl Segment {
 }
 
 /// Fills the buffer from a place in a file. `false` if the file ends before.
-#[cfg(unix)]
 pub fn read_at(file: &File, buffer: &mut [u8], at: u64) -> Result<bool, TransportError> {
-    is_read(std::os::unix::fs::FileExt::read_exact_at(file, buffer, at))
-}
-
-#[cfg(windows)]
-pub fn read_at(file: &File, mut buffer: &mut [u8], mut at: u64) -> Result<bool, TransportError> {
-    while !buffer.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, buffer, at) {
-            Ok(0) => return Ok(false),
-            Ok(read) => (buffer, at) = (&mut buffer[read..], at + read as u64),
-            Err(error) => return is_read(Err(error)),
-        }
-    }
-    Ok(true)
-}
-
-fn is_read(result: std::io::Result<()>) -> Result<bool, TransportError> {
-    match result {
+    match file.read_exact_at(buffer, at) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(io_error("read", error)),
