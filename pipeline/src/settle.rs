@@ -35,7 +35,8 @@ pub struct Running {
     pub has_rules_on_arrival: bool,
     /// Some rule posts later than on arrival, or a baseline freezes: days must be closed.
     pub has_delayed_rules: bool,
-    /// Some rule looks at more than one day: all months must be in memory when a day is closed.
+    /// Some rule looks at more than one day: a close may need more months than those of the days to settle, see
+    /// [`first_month_needed`].
     pub has_rules_over_days: bool,
     /// Some rule waits for a login.
     pub has_login_rules: bool,

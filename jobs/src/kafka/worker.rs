@@ -169,6 +169,9 @@ pub fn run<P: Processor>(settings: WorkerSettings<P::Settings>, stop: Arc<Atomic
     loop {
         let mut worker = Worker::<P>::open(settings.clone(), Arc::clone(&stop))?;
         let result = worker.run();
+        if result.is_err() {
+            worker.forget(); // A record may be half decided: closing must not commit it.
+        }
         worker.close();
         match result {
             Err(WorkerError::Client(ClientError::Stopped)) => return Ok(()),

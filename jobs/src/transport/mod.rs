@@ -1,8 +1,8 @@
-//! Decides what the award worker needs of whatever carries its records: poll a partition's input, read its state, and
-//! commit outputs, state changes and input position as one transaction.
+//! Decides in which form records come to the award processing, and what of it a transaction takes: outputs and changes of
+//! the state, durable together with the input position.
 //!
-//! Two real kinds are foreseen by the design: the embedded default ([`local`]) and Kafka. What a record means is the
-//! worker's to know; a transport moves bytes.
+//! Two transports carry them: the embedded default ([`local`]) and [`crate::kafka`]. What a record means is the award
+//! processing's to know; a transport moves bytes.
 
 pub mod local;
 

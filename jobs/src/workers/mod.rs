@@ -103,7 +103,7 @@ impl Workers {
         }
         // Of several failures the one that is not a consequence of another says most.
         let errors = self.states.iter().filter_map(|state| lock(state).error.take());
-        match errors.min_by_key(|error| error.to_string().contains("Poisoned")) {
+        match errors.min_by_key(|error| matches!(error, AwardError::Transport(TransportError::EarlierFailure))) {
             Some(error) => Err(error),
             None => Ok(()),
         }

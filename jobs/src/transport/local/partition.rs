@@ -3,7 +3,7 @@
 //!
 //! Guarantees: what `commit` returned for is on disk, all of it. Opened again after whatever crash, the partition has the
 //! outputs, the state and the position of the same commit: the last that became durable. On failure: an error of `commit`
-//! says nothing about what is on disk; drop the partition and open it again.
+//! says nothing about what is on disk, and nothing more is taken; the folder must be opened again.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
