@@ -8,6 +8,7 @@ use std::time::{Duration, Instant as Moment};
 use ayumi_benches::{Nothing, engine, first_day, samples, upload};
 use criterion::{Criterion, criterion_group, criterion_main};
 use pipeline::engine::{Effects, Engine, Input};
+use pipeline::state::Changes;
 use schemas::Scratch;
 
 const MEMBERS: usize = 500;
@@ -34,7 +35,7 @@ enum Part {
 /// Runs a season of `MEMBERS` and gives the time that one part took for one upload.
 fn season(members: &[String], part: Part) -> Duration {
     let mut engine: Engine = engine(members);
-    let (store, mut effects, mut changes) = (Nothing, Effects::default(), Vec::new());
+    let (store, mut effects, mut changes) = (Nothing, Effects::default(), Changes::default());
     let mut spent = Duration::ZERO;
     for day in 0..DAYS {
         let date = first_day().plus_days(day);
@@ -57,7 +58,6 @@ fn season(members: &[String], part: Part) -> Duration {
             while !engine.close_some(1_000, &store, &mut effects).unwrap_or(true) {}
         });
         timed(Part::Stage, &mut || {
-            changes.clear();
             engine.stage(&mut changes);
         });
         effects = Effects::default();

@@ -15,7 +15,7 @@ use schemas::{Record, Scratch};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::transport::{Format, RECORD_BYTES_MAX, TooLarge};
+use crate::transport::{Format, InputTopic, RECORD_BYTES_MAX, TooLarge};
 
 /// A file that can't be replayed at all.
 #[derive(Debug, Error)]
@@ -49,6 +49,8 @@ pub struct Item {
     pub member: String,
     /// When it was received, if that could be told.
     pub received_at: Option<Instant>,
+    /// The topic of its kind on Kafka. What is no record goes where records of all kinds go, to be refused there.
+    pub topic: InputTopic,
 }
 
 impl Item {
@@ -156,11 +158,11 @@ impl InputFile {
     /// Finds out whose record a line is and when it was received. The line itself goes on as it is: a record that is
     /// refused is kept byte for byte (law 5), and what is wrong with it is the award worker's to say.
     fn parsed(&mut self, line: Vec<u8>) -> Item {
-        let (member, received_at) = match self.scratch.decode_json(&line) {
+        let (topic, member, received_at) = match self.scratch.decode_json(&line) {
             Ok(record) => whose(&record),
-            Err(_) => (String::new(), None),
+            Err(_) => (InputTopic::Records, String::new(), None),
         };
-        Item { line: self.line, format: Format::Json, payload: line, member, received_at }
+        Item { line: self.line, format: Format::Json, payload: line, member, received_at, topic }
     }
 
     fn next_avro(&mut self) -> Option<Item> {
@@ -180,11 +182,11 @@ impl InputFile {
             Ok(payload) => payload,
             Err(error) => return Some(broken(self.line, &error, shown.as_bytes())),
         };
-        let (member, received_at) = match self.scratch.decode_avro(&payload) {
+        let (topic, member, received_at) = match self.scratch.decode_avro(&payload) {
             Ok(record) => whose(&record),
-            Err(_) => (String::new(), None),
+            Err(_) => (InputTopic::Records, String::new(), None),
         };
-        Some(Item { line: self.line, format: Format::Avro, payload, member, received_at })
+        Some(Item { line: self.line, format: Format::Avro, payload, member, received_at, topic })
     }
 }
 
@@ -200,13 +202,19 @@ impl Iterator for InputFile {
     }
 }
 
-/// Whose record it is, and when it was received. Days and programme versions are nobody's: a file declares neither.
-fn whose(record: &Record<'_>) -> (String, Option<Instant>) {
+/// Of which kind a record is, whose, and when it was received. Days and programme versions are nobody's: a file declares
+/// neither.
+fn whose(record: &Record<'_>) -> (InputTopic, String, Option<Instant>) {
     match record {
-        Record::Upload(upload) => (upload.member.to_owned(), Some(upload.received_at)),
-        Record::Member(record) => (record.change.member.to_owned(), Some(record.change.received_at)),
-        Record::Other { member, received_at, .. } => ((*member).to_owned(), *received_at),
-        Record::DayClosed(_) | Record::Programme(_) => (String::new(), None),
+        Record::Upload(upload) => (InputTopic::Steps, upload.member.to_owned(), Some(upload.received_at)),
+        Record::Member(record) => {
+            (InputTopic::Members, record.change.member.to_owned(), Some(record.change.received_at))
+        }
+        Record::Other { type_name: "checkin", member, received_at, .. } => {
+            (InputTopic::Checkins, (*member).to_owned(), *received_at)
+        }
+        Record::Other { member, received_at, .. } => (InputTopic::Records, (*member).to_owned(), *received_at),
+        Record::DayClosed(_) | Record::Programme(_) => (InputTopic::Records, String::new(), None),
     }
 }
 
@@ -232,7 +240,7 @@ fn end_of_file(name: &str) -> Vec<u8> {
 }
 
 fn raw(line: u64, format: Format, payload: Vec<u8>) -> Item {
-    Item { line, format, payload, member: String::new(), received_at: None }
+    Item { line, format, payload, member: String::new(), received_at: None, topic: InputTopic::Records }
 }
 
 enum Line {

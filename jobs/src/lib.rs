@@ -2,8 +2,10 @@
 //!
 //! In reading order: how records are carried, how files become records, how records get into the log and days end, how
 //! one partition is decided, how they all run, how the lake is filled and asked, what a newcomer is shown.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic is a bug: errors say what is wrong.
 #![forbid(unsafe_code)]
 
+pub mod state_store;
 pub mod transport;
 
 pub mod input_file;
@@ -17,6 +19,9 @@ pub mod workers;
 
 pub mod lake;
 pub mod lake_role;
+
+pub mod admin;
+pub mod kafka;
 
 pub mod audit;
 

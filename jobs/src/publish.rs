@@ -53,11 +53,7 @@ pub enum PublishError {
 
 /// Publishes the programmes of a folder, or the built-in ones, unless they are published.
 pub fn publish(local: &Local, producer: &mut Producer, folder: Option<&Path>) -> Result<(), PublishError> {
-    let files = match folder {
-        Some(folder) => read_folder(folder)?,
-        None => BUILT_IN.map(|(file, source)| (file.to_owned(), source.to_owned())).to_vec(),
-    };
-    for (file, source) in files {
+    for (file, source) in files(folder)? {
         let programme = parse(&file, &source)?;
         let key = format!("programme/{}/{}", programme.id, programme.version);
         match local.progress(&key)? {
@@ -83,6 +79,21 @@ pub fn publish(local: &Local, producer: &mut Producer, folder: Option<&Path>) ->
         producer.note(&key, source.into_bytes());
     }
     Ok(producer.append()?)
+}
+
+/// The programme files of a folder, or the built-in ones: name and text.
+pub fn files(folder: Option<&Path>) -> Result<Vec<(String, String)>, PublishError> {
+    match folder {
+        Some(folder) => read_folder(folder),
+        None => Ok(BUILT_IN.map(|(file, source)| (file.to_owned(), source.to_owned())).to_vec()),
+    }
+}
+
+/// The most days after a fact's arrival that something of a programme can fall due by itself.
+pub fn due_days_max(programme: &Programme) -> u32 {
+    let freeze = programme.baseline.as_ref().map_or(0, |baseline| baseline.days + baseline.freeze_days_max);
+    let posting = programme.rules.iter().map(|rule| rule.posting_delay_days).max().unwrap_or(0);
+    freeze.max(posting).max(programme.park_days_max) + 1
 }
 
 /// Reads a programme's text, or says all that is wrong with it.

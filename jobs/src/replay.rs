@@ -12,6 +12,8 @@ use thiserror::Error;
 
 use crate::award::{AwardError, AwardSettings};
 use crate::input_file::{FileError, InputFile, Item};
+use crate::kafka::config::KafkaConfig;
+use crate::kafka::feed::{Fact, Feed, FeedError};
 use crate::lake_role::{LakeRole, LakeRoleError};
 use crate::producer::{Outgoing, Producer};
 use crate::progress::Progress;
@@ -129,7 +131,12 @@ pub fn replay(
     }
     let mut pipeline = Pipeline::start(settings)?;
     progress.begin(inputs.iter().map(|input| input.bytes).sum(), "replaying");
-    let mut merge = Merge::start(inputs, &pipeline.local, progress)?;
+    let local = pipeline.local.clone();
+    let replayed = |key: &str| {
+        let records = local.progress(key)?.and_then(|bytes| bytes.try_into().ok());
+        Ok::<_, TransportError>(records.map_or(0, u64::from_be_bytes))
+    };
+    let mut merge = Merge::start(inputs, &replayed, progress)?;
     while let Some((input, item)) = merge.next() {
         let outgoing = Outgoing {
             member: &item.member,
@@ -149,6 +156,66 @@ pub fn replay(
     pipeline.finish(until, progress)
 }
 
+/// Why files could not be sent to Kafka.
+#[derive(Debug, Error)]
+pub enum SendError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Kafka.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// A programme.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// Sends files to a cluster's input topics, and after them the ends of the days: until nothing that follows from the
+/// records can be due any more, or until `until`. Gives the number of records.
+pub fn send(
+    config: &KafkaConfig,
+    programmes: Option<&Path>,
+    files: &[PathBuf],
+    until: Option<CivilDate>,
+    progress: &Progress,
+) -> Result<u64, SendError> {
+    let inputs = files.iter().map(|path| InputFile::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let sources = publish::files(programmes)?;
+    let mut due_days_max = 1;
+    for (file, source) in &sources {
+        due_days_max = due_days_max.max(publish::due_days_max(&publish::parse(file, source)?));
+    }
+    let feed = Feed::open(config)?;
+    feed.publish(&sources)?;
+    progress.begin(inputs.iter().map(|input| input.bytes).sum(), "sending");
+    let (mut merge, mut arrived, mut records) = (Merge::whole(inputs, progress), None, 0);
+    while let Some((input, item)) = merge.next() {
+        let file = Some(&*input.name);
+        let line = i64::try_from(item.line).ok();
+        let arrived_on = item.arrived_on().filter(|date| date.is_accepted());
+        feed.send(&Fact {
+            topic: item.topic,
+            member: &item.member,
+            format: item.format,
+            file,
+            line,
+            payload: &item.payload,
+        })?;
+        records += 1;
+        progress.advance(item.payload.len() as u64);
+        if let Some(date) = arrived_on {
+            let (first, last) = arrived.unwrap_or((date, date));
+            arrived = Some((date.min(first), date.max(last)));
+        }
+    }
+    progress.phase("closing days");
+    feed.finish()?;
+    if let Some((first, last)) = arrived {
+        feed.close_days(first, until.unwrap_or_else(|| last.plus_days(due_days_max as i32)))?;
+    }
+    Ok(records)
+}
+
 fn progress_key(input: &InputFile) -> String {
     format!("file/{}", input.sha256)
 }
@@ -161,7 +228,12 @@ struct Merge {
 }
 
 impl Merge {
-    fn start(inputs: Vec<InputFile>, local: &Local, progress: &Progress) -> Result<Merge, TransportError> {
+    /// `replayed` gives how many records of a file were replayed before.
+    fn start(
+        inputs: Vec<InputFile>,
+        replayed: &dyn Fn(&str) -> Result<u64, TransportError>,
+        progress: &Progress,
+    ) -> Result<Merge, TransportError> {
         let heads = inputs.iter().map(|_| None).collect();
         let mut merge = Merge { inputs, heads, order: BinaryHeap::new() };
         let mut seen: Vec<String> = Vec::new();
@@ -172,7 +244,7 @@ impl Merge {
                 progress.say(&format!("{}: the same contents as another of the files; replayed once", input.name));
                 continue;
             }
-            let records = local.progress(&key)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+            let records = replayed(&key)?;
             if records > 0 {
                 progress.say(&format!("{}: {records} lines are in the data folder already", input.name));
                 input.skip(records);
@@ -184,6 +256,19 @@ impl Merge {
             }
         }
         Ok(merge)
+    }
+
+    /// All records of all files.
+    fn whole(inputs: Vec<InputFile>, progress: &Progress) -> Merge {
+        let heads = inputs.iter().map(|_| None).collect();
+        let mut merge = Merge { inputs, heads, order: BinaryHeap::new() };
+        for index in 0..merge.inputs.len() {
+            merge.advance(index);
+            if merge.heads[index].is_none() {
+                progress.say(&format!("FILE_EMPTY: {} holds no record", merge.inputs[index].name));
+            }
+        }
+        merge
     }
 
     fn advance(&mut self, index: usize) {

@@ -3,9 +3,13 @@
 //!
 //! All of it asks what was known when, so everything here is a function of a date: the facts that had arrived by its close.
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::calendar::{CivilDate, CivilMonth};
-use crate::member::{FrozenBaseline, Member, Month, known_as_of};
+use crate::member::Member;
+use crate::month::{Known, Month, known_as_of};
 use crate::programme::{Baseline, Programme};
+use crate::settled::FrozenBaseline;
 
 /// From when a member's days earn, and since when that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +43,9 @@ impl<'a> Standing<'a> {
     }
 
     /// Days that can earn, ascending, each with what it came to.
-    fn days(&self) -> impl Iterator<Item = (CivilDate, &'a [(CivilDate, u32)])> + use<'a> {
+    fn days(&self) -> impl Iterator<Item = (CivilDate, &'a [Known])> + use<'a> {
         let start = self.start();
-        let months = self.member.months.range(start.month()..);
-        months.flat_map(|(month, kept)| days_of(*month, &kept.value)).filter(move |&(date, _)| date >= start)
+        self.member.months_from(start).flat_map(|month| month.known_days()).filter(move |&(date, _)| date >= start)
     }
 
     /// D0: the first day above the line, by what was known at the close of `as_of`.
@@ -91,7 +94,8 @@ impl<'a> Standing<'a> {
         if !self.is_transmission(on) || on < first_day.plus_days(self.baseline.days as i32) {
             return false;
         }
-        let earlier = self.days().take_while(|(date, _)| date.month() < on.month());
+        let this_month = on.month().first_day();
+        let earlier = self.days().take_while(|&(date, _)| date < this_month);
         let wear_steps_min = self.programme.wear_steps_min;
         let mut worn = earlier.filter_map(|(_, known)| known_as_of(known, on));
         worn.any(|steps| steps >= wear_steps_min)
@@ -99,8 +103,7 @@ impl<'a> Standing<'a> {
 
     fn is_transmission(&self, on: CivilDate) -> bool {
         let in_time = self.programme.season.is_none_or(|season| on <= season.arrival_ends_on);
-        in_time
-            && self.member.months.get(&on.month()).is_some_and(|month| month.value.has_transmission(on.day_of_month()))
+        in_time && self.member.month(on).is_some_and(|month| month.has_transmission(month.day_of(on)))
     }
 
     /// When and with what the baseline froze, looking at the given dates, each until the next, and until `closed`.
@@ -122,8 +125,8 @@ impl<'a> Standing<'a> {
     /// All dates up to `closed` on which something became known that may move D0 or have an award computed.
     pub fn dates_of_knowledge(&self, closed: CivilDate) -> Vec<CivilDate> {
         let known_on = self.opening.known_on;
-        let arrivals = self.days().flat_map(|(_, known)| known.iter().map(|&(arrived_on, _)| arrived_on));
-        let transmissions = self.member.months.iter().flat_map(|(month, kept)| transmissions_of(*month, &kept.value));
+        let arrivals = self.days().flat_map(|(_, known)| known.iter().map(|known| known.arrived_on));
+        let transmissions = self.member.months.iter().flat_map(Month::transmission_dates);
         let mut dates: Vec<CivilDate> = arrivals.chain(transmissions).map(|date| date.max(known_on)).collect();
         dates.push(known_on);
         dates.retain(|&date| date <= closed);
@@ -132,16 +135,20 @@ impl<'a> Standing<'a> {
         dates
     }
 
-    /// The age classes that held up to `closed`, each from the close of a date on. Empty while D0 is not known.
-    pub fn classes(&self, closed: CivilDate) -> Vec<(CivilDate, bool)> {
-        let frozen = self.member.summary.value.frozen.filter(|frozen| frozen.on <= closed);
+    /// The age class, if it is the same whatever D0 is: the common case.
+    pub fn constant_class(&self, closed: CivilDate) -> Option<bool> {
         let last_day = self.programme.season.map_or(closed, |season| season.ends_on);
         let (first, last) = (self.is_older(self.start()), self.is_older(last_day.max(self.start())));
-        if first == last {
-            // The common case: whatever D0 is, the class is the same.
-            return vec![(self.opening.known_on, first)];
+        (first == last).then_some(first)
+    }
+
+    /// The age classes that held up to `closed`, each from the close of a date on. Empty while D0 is not known.
+    pub fn classes(&self, closed: CivilDate) -> SmallVec<[(CivilDate, bool); 2]> {
+        let frozen = self.member.settled.value.frozen.filter(|frozen| frozen.on <= closed);
+        if let Some(class) = self.constant_class(closed) {
+            return smallvec![(self.opening.known_on, class)];
         }
-        let mut classes: Vec<(CivilDate, bool)> = Vec::new();
+        let mut classes: SmallVec<[(CivilDate, bool); 2]> = SmallVec::new();
         let mut push = |from, class| {
             if classes.last().is_none_or(|&(_, last)| last != class) {
                 classes.push((from, class));
@@ -161,8 +168,7 @@ impl<'a> Standing<'a> {
 
     /// When the award of `month` fell due: the first transmission in a later month with the window over (KU-47, KU-A9).
     pub fn due_on(&self, month: CivilMonth, frozen: FrozenBaseline) -> Option<CivilDate> {
-        let later = self.member.months.range(month.next()..);
-        let mut transmissions = later.flat_map(|(month, kept)| transmissions_of(*month, &kept.value));
+        let mut transmissions = self.member.months_from(month.next().first_day()).flat_map(Month::transmission_dates);
         transmissions
             .find(|&on| {
                 let known_on = on.max(self.opening.known_on);
@@ -172,16 +178,4 @@ impl<'a> Standing<'a> {
             })
             .map(|on| on.max(self.opening.known_on))
     }
-}
-
-/// The days of a month that have samples.
-fn days_of(month: CivilMonth, value: &Month) -> impl Iterator<Item = (CivilDate, &[(CivilDate, u32)])> {
-    let first = month.first_day();
-    value.days.iter().map(move |line| (first.plus_days(i32::from(line.day) - 1), &line.known[..]))
-}
-
-/// The days of a month on which something was sent.
-fn transmissions_of(month: CivilMonth, value: &Month) -> impl Iterator<Item = CivilDate> + use<> {
-    let (first, bits) = (month.first_day(), value.transmissions);
-    (0..31).filter(move |day| bits & (1 << day) != 0).map(move |day| first.plus_days(day))
 }

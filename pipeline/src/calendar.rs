@@ -58,6 +58,9 @@ impl fmt::Display for Instant {
 pub struct CivilDate(i32);
 
 impl CivilDate {
+    /// The first date of all; no fact lies near it.
+    pub const MIN: CivilDate = CivilDate(0);
+
     /// A date from days since 1970-01-01.
     pub const fn from_epoch_days(days: i32) -> Self {
         CivilDate(days)
@@ -138,9 +141,13 @@ impl CivilDate {
 }
 
 impl fmt::Display for CivilDate {
-    /// `2025-06-03`.
+    /// `2025-06-03`; beyond the years 0 to 9999, as chrono writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.chrono().fmt(f)
+        let date = self.chrono();
+        match date.year() {
+            0..=9999 => f.write_str(Period::Day(*self).text().as_str()),
+            _ => date.fmt(f),
+        }
     }
 }
 
@@ -225,16 +232,65 @@ impl Period {
     }
 }
 
-impl fmt::Display for Period {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Period {
+    /// As the ledger writes it, without an allocation: an entry id is a hash of it.
+    pub fn text(self) -> PeriodText {
+        let mut text = PeriodText::default();
         match self {
-            Period::Day(date) => date.fmt(f),
+            Period::Day(date) => {
+                let date = date.chrono();
+                text.number(date.year().unsigned_abs(), 4);
+                text.push(b"-");
+                text.number(date.month(), 2);
+                text.push(b"-");
+                text.number(date.day(), 2);
+            }
             Period::Week(monday) => {
                 let week = monday.chrono().iso_week();
-                write!(f, "{:04}-W{:02}", week.year(), week.week())
+                text.number(week.year().unsigned_abs(), 4);
+                text.push(b"-W");
+                text.number(week.week(), 2);
             }
-            Period::Month(month) => month.fmt(f),
+            Period::Month(month) => {
+                text.number(month.0.div_euclid(12).unsigned_abs(), 4);
+                text.push(b"-");
+                text.number(month.0.rem_euclid(12).unsigned_abs() + 1, 2);
+            }
         }
+        text
+    }
+}
+
+/// A period as text. Years have four digits, as those of all accepted facts have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PeriodText {
+    bytes: [u8; 10],
+    length: usize,
+}
+
+impl PeriodText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes[self.length..self.length + bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    fn number(&mut self, mut number: u32, digits: usize) {
+        for place in (self.length..self.length + digits).rev() {
+            self.bytes[place] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        self.length += digits;
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text().as_str())
     }
 }
 

@@ -28,14 +28,14 @@ impl std::error::Error for CorruptState {}
 pub struct Writer<'a>(pub &'a mut Vec<u8>);
 
 impl Writer<'_> {
-    /// Begins a value with the format byte.
+    /// Begins a value with the format byte, after whatever `out` holds.
     pub fn begin(out: &mut Vec<u8>) -> Writer<'_> {
-        out.clear();
         out.push(FORMAT);
         Writer(out)
     }
 
     /// An unsigned number, seven bits a byte.
+    #[inline]
     pub fn unsigned(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);
@@ -73,6 +73,11 @@ impl Writer<'_> {
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.0.extend_from_slice(bytes);
+    }
+
+    /// A hash, eight bytes.
+    pub fn hash(&mut self, hash: u64) {
+        self.0.extend_from_slice(&hash.to_le_bytes());
     }
 
     /// Something that may be absent.
@@ -179,6 +184,23 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<T>, CorruptState> {
         let count = self.count()?;
         (0..count).map(|_| read(self)).collect()
+    }
+
+    /// See [`Writer::hash`].
+    pub fn hash(&mut self) -> Result<u64, CorruptState> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or_else(|| corrupt("it ends too early".into()))?;
+        self.0 = rest;
+        Ok(u64::from_le_bytes(*bytes))
+    }
+
+    /// Whether nothing is left.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All that is left.
+    pub fn rest(self) -> &'a [u8] {
+        self.0
     }
 
     /// Nothing may be left.

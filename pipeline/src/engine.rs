@@ -6,19 +6,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+
 use crate::cache::{Cache, Load};
 use crate::calendar::{CivilDate, Instant};
 use crate::codec::{Reader, Writer};
-use crate::day::DayScratch;
 use crate::due::Due;
 use crate::fact::{MemberChange, Upload};
 use crate::ledger::{DailyTotal, Entry, Notice};
+use crate::member::Member;
 use crate::programme::Programme;
 use crate::rejection::{Rejection, RejectionReason};
-use crate::rules::Entitlement;
-use crate::settle::{Running, Settlement};
-use crate::state::{Change, Fault, GLOBAL_KEY, ID_BYTES_MAX, MemberKey, PROGRAMME_PREFIX, Store, What, programme_key};
-use crate::upload::UploadScratch;
+use crate::settle::{Running, SettleScratch, Settlement, first_month_needed};
+use crate::state::{Changes, Fault, GLOBAL_KEY, ID_BYTES_MAX, MemberKey, PROGRAMME_PREFIX, Store, What, programme_key};
+use crate::upload::{Context, UploadScratch};
 
 /// Gives a copy of a record as it came, to keep while it is parked.
 pub type Original<'o> = &'o dyn Fn() -> Vec<u8>;
@@ -104,12 +105,14 @@ pub struct Effects {
 /// The state machine of one partition.
 #[derive(Debug, Default)]
 pub struct Engine {
-    programmes: HashMap<Arc<str>, Running>,
+    programmes: HashMap<Arc<str>, Running, FixedState>,
     adopted: u32,
     new_programmes: Vec<(u32, String)>,
     cache: Cache,
     due: Due,
     global: Global,
+    /// Written since the last [`Engine::stage`]: days, at once.
+    changes: Changes,
     scratch: Scratch,
 }
 
@@ -120,16 +123,15 @@ struct Global {
     closed: Option<CivilDate>,
     /// Facts whose time to wait ended by this day are given up.
     parked_given_up: Option<CivilDate>,
-    /// The day that is being closed and the member looked at last.
-    closing: Option<(CivilDate, Option<MemberKey>)>,
+    /// The day that is being closed, and how many of the first list of members that are due have been looked at.
+    closing: Option<(CivilDate, usize)>,
     is_changed: bool,
 }
 
 #[derive(Debug, Default)]
 struct Scratch {
     key: Vec<u8>,
-    entitlements: Vec<Entitlement>,
-    day: DayScratch,
+    settle: SettleScratch,
     upload: UploadScratch,
 }
 
@@ -213,38 +215,38 @@ impl Engine {
         };
         MemberKey::write(&mut self.scratch.key, upload.programme, upload.member);
         let arrived_on = upload.received_at.civil_date();
-        let version = Arc::clone(running.versions.on(arrived_on));
-        if let Some(rejection) = crate::intake::refuse_upload(upload, &version) {
+        let version = running.versions.on(arrived_on);
+        if let Some(rejection) = crate::intake::refuse_upload(upload, version) {
             effects.rejections.push(rejection);
             return Ok(Disposition::Rejected);
         }
-        let member = self.cache.member(&self.scratch.key, store)?;
-        if !crate::enrolment::is_enrolled_in_time(member, upload.received_at, &version) {
-            return self.park(upload.received_at, &version, original, store, effects);
+        let place = self.cache.find(&self.scratch.key, store)?;
+        let member = self.cache.member(place);
+        if !crate::enrolment::is_enrolled_in_time(member, upload.received_at, version) {
+            let version = Arc::clone(version);
+            return self.park(place, upload.received_at, &version, original, effects);
         }
-        let mut load = Load { store, months: 0, days: 0 };
-        let key = &self.scratch.key[..];
-        let member = self.cache.member(key, store)?;
-        let outcome =
-            self.scratch.upload.apply(key, member, running, upload, &mut load, &mut self.scratch.day, effects)?;
-        let disposition = if outcome.is_new { Disposition::Accepted } else { Disposition::Duplicate };
-        if !outcome.may_settle {
-            self.cache.count_load(load.months, load.days);
-            self.cache.note_change(key);
-            return Ok(disposition);
+        let mut load = Load { store, memory_bytes: 0 };
+        let context = Context { running, load: &mut load, effects, changes: &mut self.changes };
+        let outcome = self.scratch.upload.apply(member, upload, context)?;
+        if outcome.may_settle {
+            let settled = &mut member.settled;
+            let may_move_freeze = settled.value.frozen.is_none_or(|frozen| arrived_on <= frozen.on);
+            let is_late = self.global.closed_or_closing().is_some_and(|closed| arrived_on <= closed);
+            if running.has_rules_over_days && may_move_freeze && is_late {
+                settled.change().has_late_facts = true;
+            }
+            if running.has_rules_on_arrival {
+                let mut settlement = Settlement { running, effects, scratch: &mut self.scratch.settle };
+                self.scratch.upload.settle_on_arrival(member, upload, &mut settlement, &mut load)?;
+            }
+            if running.has_delayed_rules {
+                self.due.add(self.global.first_open(arrived_on), member);
+            }
         }
-        let may_move_freeze = member.summary.value.frozen.is_none_or(|frozen| arrived_on <= frozen.on);
-        if running.has_rules_over_days && may_move_freeze && outcome.is_late_for(self.global.closed_or_closing()) {
-            member.summary.change().has_late_facts = true;
-        }
-        let mut settlement = Settlement { running, effects, entitlements: &mut self.scratch.entitlements };
-        self.scratch.upload.settle_on_arrival(key, member, upload, &mut settlement, &mut load)?;
-        if running.has_delayed_rules {
-            self.due.add(self.global.first_open(arrived_on), key);
-        }
-        self.cache.count_load(load.months, load.days);
-        self.cache.note_change(key);
-        Ok(disposition)
+        self.cache.count_load(load.memory_bytes);
+        self.cache.note_change(place);
+        Ok(if outcome.is_new { Disposition::Accepted } else { Disposition::Duplicate })
     }
 
     fn apply_member(
@@ -258,50 +260,48 @@ impl Engine {
             return Ok(Disposition::Rejected);
         };
         MemberKey::write(&mut self.scratch.key, change.programme, change.member);
-        let key = &self.scratch.key[..];
         let version = Arc::clone(running.versions.on(change.effective_on));
-        let member = self.cache.member(key, store)?;
+        let place = self.cache.find(&self.scratch.key, store)?;
+        let member = self.cache.member(place);
         let outcome = crate::enrolment::apply(member, change, &version, effects);
         match outcome {
             crate::enrolment::Outcome::Rejected => return Ok(Disposition::Rejected),
             crate::enrolment::Outcome::Duplicate => return Ok(Disposition::Duplicate),
             crate::enrolment::Outcome::NotEnrolled => {
-                return self.park(change.received_at, &version, original, store, effects);
+                return self.park(place, change.received_at, &version, original, effects);
             }
             crate::enrolment::Outcome::Accepted => {}
         }
-        let mut load = Load { store, months: 0, days: 0 };
-        let member = self.cache.member(key, store)?;
-        member.load_months(key, &mut load)?;
-        let mut settlement = Settlement { running, effects, entitlements: &mut self.scratch.entitlements };
+        let mut load = Load { store, memory_bytes: 0 };
+        member.load_months(&mut load)?;
+        let mut settlement = Settlement { running, effects, scratch: &mut self.scratch.settle };
         crate::enrolment::settle(member, &mut settlement);
         if running.has_delayed_rules {
-            self.due.add(self.global.first_open(change.received_at.civil_date()), key);
+            self.due.add(self.global.first_open(change.received_at.civil_date()), member);
         }
         if member.summary.value.parked > 0 {
-            release(key, member, &version, None, store, effects)?;
+            release(member, &version, None, store, effects)?;
         }
-        self.cache.count_load(load.months, load.days);
-        self.cache.note_change(key);
+        self.cache.count_load(load.memory_bytes);
+        self.cache.note_change(place);
         Ok(Disposition::Accepted)
     }
 
     /// Keeps a fact until its member enrols or it is too late.
     fn park(
         &mut self,
+        place: usize,
         received_at: Instant,
         version: &Programme,
         original: Original<'_>,
-        store: &dyn Store,
         effects: &mut Effects,
     ) -> Result<Disposition, Fault> {
-        let key = &self.scratch.key[..];
+        let member = self.cache.member(place);
         let until = received_at.civil_date().plus_days(version.park_days_max as i32);
         if self.global.parked_given_up.is_some_and(|given_up| until <= given_up) {
-            effects.rejections.push(unknown_member(MemberKey::from_bytes(key).ids().1, version));
+            effects.rejections.push(unknown_member(&member.id, version));
             return Ok(Disposition::Rejected);
         }
-        let member = self.cache.member(key, store)?;
         let summary = member.summary.change();
         summary.parked += 1;
         let mut value = Vec::new();
@@ -309,8 +309,8 @@ impl Engine {
         w.instant(received_at);
         w.bytes(&original());
         member.new_parked.push((What::Parked(summary.parked), Some(value)));
-        self.due.add(self.global.first_open(until), key);
-        self.cache.note_change(key);
+        self.due.add(self.global.first_open(until), member);
+        self.cache.note_change(place);
         Ok(Disposition::Parked)
     }
 
@@ -318,7 +318,7 @@ impl Engine {
         if self.global.closed.is_some_and(|closed| date <= closed) {
             return Disposition::Duplicate;
         }
-        self.global.closing = Some((date, None));
+        self.global.closing = Some((date, 0));
         if !parked_wait {
             self.global.parked_given_up = Some(date);
         }
@@ -335,7 +335,7 @@ impl Engine {
     ///
     /// Bounded, so that a transaction stays small however many members there are; the place reached is part of the state.
     pub fn close_some(&mut self, members_max: usize, store: &dyn Store, effects: &mut Effects) -> Result<bool, Fault> {
-        let Some((date, mut after)) = self.global.closing.take() else { return Ok(true) };
+        let Some((date, mut looked_at)) = self.global.closing.take() else { return Ok(true) };
         self.global.is_changed = true;
         for _ in 0..members_max {
             // A close that was skipped is made up for here: its members are due on an earlier date.
@@ -343,74 +343,73 @@ impl Engine {
                 self.global.closed = Some(date);
                 return Ok(true);
             };
-            match self.due.next(due_on, after.as_ref()) {
+            match self.due.member(due_on, looked_at) {
                 Some(key) => {
-                    self.close_member(&key, due_on, date, store, effects)?;
-                    after = Some(key);
+                    let place = self.cache.find(key, store)?;
+                    self.close_member(place, due_on, date, store, effects)?;
+                    looked_at += 1;
                 }
                 None => {
                     self.due.forget(due_on);
-                    after = None;
+                    looked_at = 0;
                 }
             }
         }
-        self.global.closing = Some((date, after));
+        self.global.closing = Some((date, looked_at));
         Ok(false)
     }
 
     /// Looks at a member who was due on `due_on`, at the close of `date`.
     fn close_member(
         &mut self,
-        key: &MemberKey,
+        place: usize,
         due_on: CivilDate,
         date: CivilDate,
         store: &dyn Store,
         effects: &mut Effects,
     ) -> Result<(), Fault> {
-        let (programme, _) = key.ids();
-        let Some(running) = self.programmes.get(programme) else { return Ok(()) };
-        let member = self.cache.member(key.bytes(), store)?;
+        let member = self.cache.member(place);
+        let Some(running) = self.programmes.get(member.key.ids().0) else { return Ok(()) };
         if member.summary.value.parked > 0 {
             let given_up = self.global.parked_given_up;
-            let still_waiting = release(key.bytes(), member, running.versions.on(date), given_up, store, effects)?;
+            let still_waiting = release(member, running.versions.on(date), given_up, store, effects)?;
             if let Some(until) = still_waiting {
-                self.due.add(until.max(date.plus_days(1)), key.bytes());
+                self.due.add(until.max(date.plus_days(1)), member);
             }
         }
-        let mut load = Load { store, months: 0, days: 0 };
-        let member = self.cache.member(key.bytes(), store)?;
-        member.load_months(key.bytes(), &mut load)?;
-        let mut settlement = Settlement { running, effects, entitlements: &mut self.scratch.entitlements };
-        if due_on < date && running.has_rules_over_days && !member.summary.value.has_late_facts {
-            member.summary.change().has_late_facts = true; // Days between them were not looked at.
+        let mut load = Load { store, memory_bytes: 0 };
+        if due_on < date && running.has_rules_over_days && !member.settled.value.has_late_facts {
+            member.settled.change().has_late_facts = true; // Days between them were not looked at.
         }
-        let freeze_due_before = member.summary.value.freeze_due_on;
-        settlement.close(member, date);
-        if let Some(due_on) =
-            member.summary.value.freeze_due_on.filter(|_| member.summary.value.freeze_due_on != freeze_due_before)
-        {
-            self.due.add(due_on.max(date.plus_days(1)), key.bytes());
+        if let Some(first) = first_month_needed(running, member, date) {
+            member.load_months_from(first, &mut load)?;
         }
-        self.cache.count_load(load.months, load.days);
-        self.cache.note_change(key.bytes());
+        let freeze_due_before = member.settled.value.freeze_due_on;
+        Settlement { running, effects, scratch: &mut self.scratch.settle }.close(member, date);
+        let freeze_due_on = member.settled.value.freeze_due_on;
+        if let Some(due_on) = freeze_due_on.filter(|_| freeze_due_on != freeze_due_before) {
+            self.due.add(due_on.max(date.plus_days(1)), member);
+        }
+        self.cache.count_load(load.memory_bytes);
+        self.cache.note_change(place);
         Ok(())
     }
 
-    /// Writes down everything that changed since the last call.
-    pub fn stage(&mut self, changes: &mut Vec<Change>) {
+    /// Writes down everything that changed since the last call, in place of what `changes` holds.
+    pub fn stage(&mut self, changes: &mut Changes) {
+        changes.clear();
+        std::mem::swap(changes, &mut self.changes); // The memory of the one before is used for the next.
         for (number, source) in self.new_programmes.drain(..) {
-            changes.push(Change { key: programme_key(number), value: Some(source.into_bytes()) });
+            changes.put(|key| programme_key(number, key), |value| value.extend_from_slice(source.as_bytes()));
         }
         self.cache.stage(changes);
         self.due.stage(changes);
         if std::mem::take(&mut self.global.is_changed) {
-            let mut value = Vec::new();
-            self.global.encode(&mut value);
-            changes.push(Change { key: GLOBAL_KEY.to_vec(), value: Some(value) });
+            changes.put(|key| key.extend_from_slice(GLOBAL_KEY), |value| self.global.encode(value));
         }
     }
 
-    /// Keeps the memory in bounds. Only after what was staged has been committed.
+    /// Keeps the memory in bounds. What was staged must be in the store.
     pub fn trim(&mut self, memory_bytes_max: usize) {
         self.cache.trim(memory_bytes_max);
     }
@@ -418,7 +417,7 @@ impl Engine {
 
 /// The programme of a record; refuses the record if there is none or its ids are too long.
 fn find_programme<'p>(
-    programmes: &'p HashMap<Arc<str>, Running>,
+    programmes: &'p HashMap<Arc<str>, Running, FixedState>,
     programme: &str,
     member: &str,
     effects: &mut Effects,
@@ -448,14 +447,13 @@ fn unknown_member(member: &str, version: &Programme) -> Rejection {
 
 /// Releases a member's parked facts: those for which the enrolment came in time, and those whose time ended by `given_up`. Gives the date on which the time of the next that still waits is up.
 fn release(
-    key: &[u8],
-    member: &mut crate::member::Member,
+    member: &mut Member,
     version: &Programme,
     given_up: Option<CivilDate>,
     store: &dyn Store,
     effects: &mut Effects,
 ) -> Result<Option<CivilDate>, Fault> {
-    let key = MemberKey::from_bytes(key);
+    let key = &member.key;
     let mut parked: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     store.scan(&key.parked_prefix(), &mut |place, value| {
         parked.push((place.to_vec(), value.to_vec()));
@@ -500,9 +498,9 @@ impl Global {
         let mut w = Writer::begin(out);
         w.option(self.closed, Writer::date);
         w.option(self.parked_given_up, Writer::date);
-        w.option(self.closing.as_ref(), |w, (date, after)| {
+        w.option(self.closing.as_ref(), |w, (date, looked_at)| {
             w.date(*date);
-            w.option(after.as_ref(), |w, key| w.bytes(key.bytes()));
+            w.count(*looked_at);
         });
     }
 
@@ -510,7 +508,7 @@ impl Global {
         let mut r = Reader::begin(bytes)?;
         let closed = r.option(Reader::date)?;
         let parked_given_up = r.option(Reader::date)?;
-        let closing = r.option(|r| Ok((r.date()?, r.option(|r| r.bytes().map(MemberKey::from_bytes))?)))?;
+        let closing = r.option(|r| Ok((r.date()?, r.small()?)))?;
         r.end()?;
         Ok(Global { closed, parked_given_up, closing, is_changed: false })
     }

@@ -7,10 +7,12 @@ use crate::calendar::{CivilDate, Instant};
 use crate::engine::Effects;
 use crate::fact::{MemberChange, MemberOperation};
 use crate::hash::Hash64;
-use crate::member::{Member, MemberFact, bit};
+use crate::member::Member;
+use crate::month::dates_of;
 use crate::programme::Programme;
 use crate::rejection::{Rejection, RejectionReason};
 use crate::settle::Settlement;
+use crate::summary::MemberFact;
 
 /// What became of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,21 +95,17 @@ fn refuse(member: &Member, change: &MemberChange<'_>, programme: &Programme) -> 
 /// Settles what a change moves: potentially every day. All months must be in memory.
 pub fn settle(member: &mut Member, settlement: &mut Settlement<'_>) {
     let mut dates: Vec<CivilDate> = Vec::new();
-    for (month, kept) in &mut member.months {
-        let value = &kept.value;
-        let with_samples = value.days.iter().fold(0, |bits, line| bits | bit(line.day));
-        let with_logins = value.logins.iter().fold(0, |bits, &(day, _)| bits | bit(day));
-        let bits = with_samples | with_logins | value.transmissions;
-        dates.extend((0..31).filter(|day| bits & (1 << day) != 0).map(|day| month.first_day().plus_days(day)));
+    for month in &member.months {
+        let bits = month.days_heard_of();
+        dates.extend(dates_of(month.first_day, bits));
         if settlement.running.has_delayed_rules && bits != 0 {
-            kept.change().unsettled |= bits;
+            member.settled.change().unsettle(month.month, bits);
         }
     }
-    let summary = member.summary.change();
-    summary.has_late_facts |= settlement.running.has_rules_over_days && !dates.is_empty();
+    member.settled.change().has_late_facts |= settlement.running.has_rules_over_days && !dates.is_empty();
     for date in dates {
-        if !settlement.settle_on_arrival(member, date) && !member.summary.value.awaiting_login.contains(&date) {
-            member.summary.change().awaiting_login.push(date);
+        if !settlement.settle_on_arrival(member, date) && !member.settled.value.awaiting_login.contains(&date) {
+            member.settled.change().awaiting_login.push(date);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! across midnight becomes two pieces, and each stands alone before the season and the backfill limit.
 
 use crate::calendar::{CivilDate, DAY_MILLIS, Instant};
-use crate::day::Kind;
+use crate::day::{Kind, Statement};
 use crate::fact::{Operation, Recording, Sample, SampleTime, Upload};
 use crate::programme::Programme;
 use crate::rejection::{Rejection, RejectionReason};
@@ -22,6 +22,15 @@ pub struct Piece {
     pub end: i32,
     /// Steps that fall on the day.
     pub steps: u32,
+}
+
+impl Piece {
+    /// A statement of this figure.
+    #[inline]
+    pub fn of(&self, statement: Statement) -> Statement {
+        let Piece { kind, start, end, steps, .. } = *self;
+        Statement { kind, start, end, steps, ..statement }
+    }
 }
 
 /// A sample's one or two pieces.
@@ -72,6 +81,25 @@ pub fn pieces(index: u32, sample: &Sample<'_>, programme: &Programme) -> Result<
         }
         SampleTime::Interval { start, end } => interval_pieces(index, sample, start, end, programme),
     }
+}
+
+/// The only piece of an interval that lies within `date` and about which there is nothing to remark: nearly all are so,
+/// and the rest is for [`pieces`] to look into.
+#[inline]
+pub fn ordinary_piece(sample: &Sample<'_>, date: CivilDate, programme: &Programme) -> Option<Piece> {
+    let SampleTime::Interval { start, end } = sample.time else { return None };
+    let (into, until) = (start.millis_into(date), end.millis_into(date));
+    let minutes = (until - into + 59_999) / 60_000;
+    let is_possible = 0 <= into && into < until && until <= DAY_MILLIS;
+    let is_plausible =
+        0 <= sample.steps && sample.steps <= minutes * i64::from(programme.plausibility.minute_steps_max);
+    (is_possible && is_plausible && sample.operation == Operation::Upsert).then_some(Piece {
+        date,
+        kind: Kind::Interval,
+        start: into as i32, // Within a day, as is the end; and a day's minutes have few steps.
+        end: until as i32,
+        steps: sample.steps as u32,
+    })
 }
 
 fn interval_pieces(

@@ -189,6 +189,8 @@ impl Expiry {
 pub struct Rule {
     /// The handbook's number: `KU-40`.
     pub id: Arc<str>,
+    /// Its place among the programme's rules of all versions, which the state refers to. Given when a version is adopted.
+    pub number: u8,
     /// Days from the arrival date (of a monthly rule: from the date it fell due) to the posting date.
     pub posting_delay_days: u32,
     /// Whether a day earns only once the member has logged in on it or later (HI-21, HI-A11). Step tiers only.
@@ -259,6 +261,11 @@ impl Versions {
         self.0.push(programme);
         self.0.sort_by_key(|version| (version.effective_on, version.version));
         true
+    }
+
+    /// Whether there is only one.
+    pub fn is_single(&self) -> bool {
+        self.0.len() == 1
     }
 
     /// The version that applies to an activity date.

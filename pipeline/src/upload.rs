@@ -7,52 +7,75 @@ use std::sync::Arc;
 
 use crate::cache::Load;
 use crate::calendar::{CivilDate, CivilMonth, Instant};
-use crate::day::{DayScratch, Kind, Reported, SourceIndex, Statement};
+use crate::day::{DayScratch, Kind, Reported, Reporting, SourceIndex, Statement};
 use crate::engine::Effects;
 use crate::fact::{Channel, DeviceKind, Operation, Recording, Sample, SampleTime, Source, Upload};
 use crate::hash::Hash64;
 use crate::intake::{self, Pieces};
 use crate::ledger::{DailyTotal, SourceName, SourceSteps};
-use crate::member::{DayLine, IdDeletion, Member, bit};
+use crate::member::Member;
+use crate::month::{Known, Month, bit};
 use crate::quantity::Steps;
 use crate::rejection::Rejection;
 use crate::settle::{Running, Settlement};
-use crate::state::Fault;
+use crate::state::{Changes, Fault, What};
+use crate::summary::IdDeletion;
 
 /// Buffers of [`UploadScratch::apply`], reused from upload to upload.
 #[derive(Debug, Default)]
 pub struct UploadScratch {
-    placed: Vec<Placed>,
-    /// What identities the samples before had, to rank those that come twice in an upload.
-    said: Vec<Said>,
-    /// The greatest of them.
-    said_last: Option<Said>,
-    /// What became of each sample.
-    fates: Vec<Fate>,
-    /// Days on which something is said, and whether it was new.
-    touched: Vec<(CivilDate, bool)>,
-    known: Vec<(CivilDate, u32)>,
+    /// The days that the upload is about, and memory for more: only the first `days_open` are in use.
+    days: Vec<OpenDay>,
+    days_open: usize,
+    /// The last day on which a sample of this upload may count, and its place; nearly always it is the next one's too.
+    admitted: Option<Admitted>,
+    /// The times of the samples so far, if they ascend: then none came twice.
+    ascending: Option<(u8, i64)>,
+    /// What becomes of the sample at hand.
+    fate: Fate,
+    /// Days to settle.
+    dates: Vec<CivilDate>,
+    known: Vec<Known>,
     kinds: Vec<DeviceKind>,
+    totals: DayScratch,
     has_new_refusal: bool,
     /// A login that was known turned out to have been told of earlier.
     has_earlier_login: bool,
+}
+
+/// A day that an upload is about.
+#[derive(Debug)]
+struct OpenDay {
+    date: CivilDate,
+    reporting: Reporting,
+    /// Something that was said of it was new.
+    has_news: bool,
+    /// It was told of a sample that was on another day before.
+    has_imports: bool,
+}
+
+impl OpenDay {
+    const fn is_touched(&self) -> bool {
+        self.reporting.is_changed() || self.has_imports
+    }
+}
+
+/// An open day on which the upload's samples may count.
+#[derive(Clone, Copy, Debug)]
+struct Admitted {
+    date: CivilDate,
+    /// Its place among the open days.
+    place: usize,
 }
 
 /// A sample's identity and order, but for the upload: (manual, id, times, version, `modified_at`). Of a sample with an id,
 /// neither its being entered by hand nor its times are part of it.
 type Said = (bool, u64, SampleTime, i64, i64);
 
-/// A statement and the day that it is about.
-#[derive(Clone, Copy, Debug)]
-struct Placed {
-    date: CivilDate,
-    sample: u32,
-    statement: Statement,
-}
-
 /// What became of a sample; the greatest of its pieces' fates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
+    #[default]
     Duplicate,
     Accepted,
     Rejected,
@@ -65,117 +88,136 @@ pub struct Outcome {
     pub is_new: bool,
     /// Whether anything may be due: a repeat too may show that something was known earlier.
     pub may_settle: bool,
-    arrived_on: CivilDate,
 }
 
-impl Outcome {
-    /// Whether its arrival date was closed already.
-    pub fn is_late_for(&self, closed: Option<CivilDate>) -> bool {
-        closed.is_some_and(|closed| self.arrived_on <= closed)
-    }
+/// What an upload is applied with.
+pub struct Context<'c, 'l> {
+    /// The programme.
+    pub running: &'c Running,
+    /// Where the member's values are.
+    pub load: &'c mut Load<'l>,
+    /// What is decided.
+    pub effects: &'c mut Effects,
+    /// The days that it writes.
+    pub changes: &'c mut Changes,
 }
 
 /// The upload, its member and what they need, passed along together.
-struct Work<'w, 'l, 's> {
-    key: &'w [u8],
+struct Work<'w, 'l> {
     member: &'w mut Member,
-    running: &'w Running,
     upload: &'w Upload<'w>,
     source: SourceIndex,
+    running: &'w Running,
     load: &'w mut Load<'l>,
-    effects: &'s mut Effects,
+    effects: &'w mut Effects,
+    changes: &'w mut Changes,
 }
 
 impl UploadScratch {
     /// Applies an upload of an enrolled member.
-    #[expect(clippy::too_many_arguments, reason = "each is another part of the engine, borrowed apart")]
     pub fn apply(
         &mut self,
-        key: &[u8],
         member: &mut Member,
-        running: &Running,
         upload: &Upload<'_>,
-        load: &mut Load<'_>,
-        days: &mut DayScratch,
-        effects: &mut Effects,
+        context: Context<'_, '_>,
     ) -> Result<Outcome, Fault> {
-        self.placed.clear();
-        self.said.clear();
-        self.said_last = None;
-        self.touched.clear();
-        self.fates.clear();
-        self.fates.resize(upload.samples.len(), Fate::Duplicate);
+        self.days_open = 0;
+        self.admitted = None;
+        self.ascending = Some((0, i64::MIN));
         self.has_new_refusal = false;
         let source = source_index(member, &upload.source);
-        let mut work = Work { key, member, running, upload, source, load, effects };
+        let Context { running, load, effects, changes } = context;
+        let mut work = Work { member, upload, source, running, load, effects, changes };
         let attendance = note_attendance(&mut work)?;
         self.has_earlier_login = attendance == Attendance::Earlier;
+        self.take_samples(&mut work)?;
+        self.close_days(&mut work)?;
         let is_new_attendance = attendance != Attendance::Known;
-        let mut programme = running.versions.on(upload.received_at.civil_date());
+        let touched = self.days[..self.days_open].iter().filter(|day| day.is_touched());
+        let (days_touched, has_news) = touched.fold((0, false), |(n, news), day| (n + 1, news | day.has_news));
+        Ok(Outcome {
+            is_new: is_new_attendance || self.has_new_refusal || has_news,
+            may_settle: is_new_attendance || days_touched > 0,
+        })
+    }
+
+    fn take_samples(&mut self, work: &mut Work<'_, '_>) -> Result<(), Fault> {
+        let upload = work.upload;
         let mut of_date = upload.received_at.civil_date();
+        let mut programme = work.running.versions.on(of_date);
         for (index, sample) in upload.samples.iter().enumerate() {
             let index = index as u32; // A record has at most 1 MiB.
+            self.fate = Fate::Duplicate;
+            self.note_ascent(sample);
             // The version is that of the activity date; nearly always it is that of the sample before.
             if let Some(date) = date_of(sample).filter(|&date| date != of_date) {
-                programme = running.versions.on(date);
+                programme = work.running.versions.on(date);
                 of_date = date;
             }
-            match intake::pieces(index, sample, programme) {
-                Ok(pieces) => self.place(&mut work, index, sample, pieces)?,
-                Err(rejection) => self.refuse(&mut work, sample, rejection)?,
+            match self.admitted.filter(|admitted| admitted.date == of_date && sample.id.is_empty()) {
+                Some(admitted) if let Some(piece) = intake::ordinary_piece(sample, of_date, programme) => {
+                    let statement = self.statement(work, sample, 0);
+                    self.report_at(admitted.place, work, index, piece.of(statement));
+                }
+                _ => match intake::pieces(index, sample, programme) {
+                    Ok(pieces) => self.place(work, index, sample, pieces)?,
+                    Err(rejection) => self.refuse(work, sample, rejection)?,
+                },
             }
-        }
-        self.flush(&mut work)?;
-        self.total(&mut work, days)?;
-        for fate in &self.fates {
-            match fate {
+            match self.fate {
                 Fate::Duplicate => work.effects.samples.duplicate += 1,
                 Fate::Accepted => work.effects.samples.accepted += 1,
                 Fate::Rejected => work.effects.samples.rejected += 1,
             }
         }
-        let may_settle = is_new_attendance || !self.touched.is_empty();
-        let is_new = is_new_attendance || self.has_new_refusal || self.touched.iter().any(|&(_, is_new)| is_new);
-        Ok(Outcome { is_new, may_settle, arrived_on: upload.received_at.civil_date() })
+        Ok(())
     }
 
-    /// Places the pieces of a sample on their days.
-    fn place(
-        &mut self,
-        work: &mut Work<'_, '_, '_>,
-        index: u32,
-        sample: &Sample<'_>,
-        pieces: Pieces,
-    ) -> Result<(), Fault> {
+    /// Notes whether the samples still ascend, so that none can have come twice in the upload.
+    #[inline]
+    fn note_ascent(&mut self, sample: &Sample<'_>) {
+        let time = match sample.time {
+            SampleTime::Interval { start, .. } => (1, start.epoch_millis()),
+            SampleTime::DailyTotal(date) => (2, date.epoch_days().into()),
+            SampleTime::MergedTotal(date) => (3, date.epoch_days().into()),
+            SampleTime::Unstated => (4, 0),
+        };
+        let ascends = sample.id.is_empty() && self.ascending.is_some_and(|before| before < time);
+        self.ascending = ascends.then_some(time);
+    }
+
+    /// Reports the pieces of a sample to their days.
+    fn place(&mut self, work: &mut Work<'_, '_>, index: u32, sample: &Sample<'_>, pieces: Pieces) -> Result<(), Fault> {
         let mut accepted: Pieces = [None, None];
         for (slot, piece) in accepted.iter_mut().zip(pieces) {
             let Some(piece) = piece else { continue };
             match intake::refuse_piece(index, piece.date, work.upload, work.running.versions.on(piece.date)) {
-                None => *slot = Some(piece),
+                None => {
+                    *slot = Some(piece);
+                    self.admitted = Some(Admitted { date: piece.date, place: self.open_day(work, piece.date)? });
+                }
                 Some(rejection) => self.refuse(work, sample, rejection)?,
             }
         }
         if !sample.id.is_empty() {
             return self.place_with_id(work, index, sample, accepted);
         }
-        let said = self.statement(work.source, sample, 0);
+        let statement = self.statement(work, sample, 0);
         for piece in accepted.into_iter().flatten() {
-            let (kind, start, end, steps) = (piece.kind, piece.start, piece.end, piece.steps);
-            let statement = Statement { kind, start, end, steps, ..said };
-            self.placed.push(Placed { date: piece.date, sample: index, statement });
+            self.report(work, piece.date, index, piece.of(statement))?;
         }
         Ok(())
     }
 
-    /// Places a sample that has an id: on its days, and on the days where it was before as being elsewhere.
+    /// Reports a sample that has an id: on its days, and on the days where it was before as being elsewhere.
     fn place_with_id(
         &mut self,
-        work: &mut Work<'_, '_, '_>,
+        work: &mut Work<'_, '_>,
         index: u32,
         sample: &Sample<'_>,
         pieces: Pieces,
     ) -> Result<(), Fault> {
-        work.member.load_ids(work.key, work.load)?;
+        work.member.load_ids(work.load)?;
         let id = Hash64::of_id(sample.id);
         let before = work.member.days_of_id(work.source, id);
         let is_deletion = sample.operation == Operation::Delete;
@@ -187,12 +229,12 @@ impl UploadScratch {
             let refused = intake::refuse_piece(index, arrived_on, work.upload, work.running.versions.on(arrived_on));
             return refused.map_or(Ok(()), |rejection| self.refuse(work, sample, rejection));
         }
-        let said = self.statement(work.source, sample, id);
+        let said = self.statement(work, sample, id);
         if pieces.iter().all(Option::is_none) {
-            self.note_id_deletion(work, index, said);
+            let rank = self.rank(work, index, id);
+            self.note_id_deletion(work, Statement { rank, ..said });
         }
         for piece in pieces.iter().flatten().filter(|piece| !before.contains(&piece.date)) {
-            self.flush(work)?;
             self.import(work, piece.date, id, before.first().copied())?;
             work.member.index_id(work.source, id, piece.date);
         }
@@ -201,9 +243,7 @@ impl UploadScratch {
         for &is_manual in spaces {
             let statement = Statement { is_manual, ..said };
             for piece in pieces.iter().flatten() {
-                let (kind, start, end, steps) = (piece.kind, piece.start, piece.end, piece.steps);
-                let statement = Statement { kind, start, end, steps, ..statement };
-                self.placed.push(Placed { date: piece.date, sample: index, statement });
+                self.report(work, piece.date, index, piece.of(statement))?;
             }
             for &date in before.iter().filter(|&&date| pieces.iter().flatten().all(|piece| piece.date != date)) {
                 let logged_in_on = work.upload.login().civil_date();
@@ -211,8 +251,8 @@ impl UploadScratch {
                 match refused.filter(|_| date_of(sample).is_none()) {
                     Some(rejection) if !is_manual => self.refuse(work, sample, rejection)?,
                     Some(_) => {}
-                    None if date_of(sample).is_none() => self.placed.push(Placed { date, sample: index, statement }),
-                    None => self.placed.push(Placed { date, sample: index, statement: elsewhere(statement) }),
+                    None if date_of(sample).is_none() => self.report(work, date, index, statement)?,
+                    None => self.report(work, date, index, elsewhere(statement))?,
                 }
             }
         }
@@ -220,7 +260,7 @@ impl UploadScratch {
     }
 
     /// Keeps a deletion by id alone.
-    fn note_id_deletion(&mut self, work: &mut Work<'_, '_, '_>, index: u32, statement: Statement) {
+    fn note_id_deletion(&mut self, work: &mut Work<'_, '_>, statement: Statement) {
         let deletion = IdDeletion {
             source: statement.source,
             id: statement.id,
@@ -233,14 +273,14 @@ impl UploadScratch {
         };
         if !work.member.summary.value.id_deletions.contains(&deletion) {
             work.member.summary.change().id_deletions.push(deletion);
-            self.fates[index as usize] = self.fates[index as usize].max(Fate::Accepted);
+            self.fate = self.fate.max(Fate::Accepted);
         }
     }
 
     /// Tells a day all that is known of a sample id that is new there.
     fn import(
         &mut self,
-        work: &mut Work<'_, '_, '_>,
+        work: &mut Work<'_, '_>,
         date: CivilDate,
         id: u64,
         from: Option<CivilDate>,
@@ -248,9 +288,9 @@ impl UploadScratch {
         let source = work.source;
         let mut known: Vec<(Statement, Instant, String)> = Vec::new();
         if let Some(from) = from {
-            let day = work.member.load_day(work.key, from, work.load)?;
-            let statements =
-                day.value.statements_of(source, id).filter(|(statement, ..)| !statement.is_deletion_by_id());
+            let place = self.open_day(work, from)?;
+            let statements = self.days[place].reporting.day.statements_of(source, id);
+            let statements = statements.filter(|(statement, ..)| !statement.is_deletion_by_id());
             known.extend(statements.map(|(statement, at, upload)| (elsewhere(statement), at, upload.to_owned())));
         }
         let programme = work.running.versions.on(date);
@@ -268,129 +308,159 @@ impl UploadScratch {
         if known.is_empty() {
             return Ok(());
         }
-        let day = work.member.load_day(work.key, date, work.load)?;
+        let place = self.open_day(work, date)?;
+        let day = &mut self.days[place];
+        (day.has_imports, day.has_news) = (true, true);
+        day.reporting.end();
         for (statement, received_at, upload) in known {
-            day.change().reporting(received_at, &upload).report(statement);
+            day.reporting.begin(received_at, &upload);
+            day.reporting.report(statement);
+            day.reporting.end();
         }
-        self.touched.push((date, true));
+        day.reporting.begin(work.upload.received_at, work.upload.id);
         Ok(())
     }
 
-    /// What a sample says, besides its time and steps. To be asked once a sample.
-    fn statement(&mut self, source: SourceIndex, sample: &Sample<'_>, id: u64) -> Statement {
-        let is_manual = sample.recording == Recording::Manual;
-        let modified_at = sample.modified_at.map_or(i64::MIN, Instant::epoch_millis);
-        let time = if id == 0 { sample.time } else { SampleTime::Unstated };
-        let said = (is_manual && id == 0, id, time, sample.version, modified_at);
-        // Nearly always samples come in order, and so none twice.
-        let is_in_order = id == 0 && self.said_last.is_none_or(|last| last < said);
-        let rank = if is_in_order { 0 } else { self.said.iter().filter(|&&before| before == said).count() };
-        self.said_last = self.said_last.max(Some(said));
-        self.said.push(said);
+    /// What a sample says, besides its time, its steps and its rank in the upload.
+    #[inline]
+    fn statement(&self, work: &Work<'_, '_>, sample: &Sample<'_>, id: u64) -> Statement {
         Statement {
-            source,
-            is_manual,
+            source: work.source,
+            is_manual: sample.recording == Recording::Manual,
             id,
             is_deletion: sample.operation == Operation::Delete,
             version: sample.version,
-            modified_at,
-            rank: rank as u16,
+            modified_at: sample.modified_at.map_or(i64::MIN, Instant::epoch_millis),
             ..NOTHING
         }
     }
 
-    /// Reports what has been placed to its days.
-    fn flush(&mut self, work: &mut Work<'_, '_, '_>) -> Result<(), Fault> {
-        if !self.placed.is_sorted_by_key(|placed| placed.date) {
-            self.placed.sort_by_key(|placed| placed.date);
+    /// How many samples of the same identity and order came before one in its upload.
+    fn rank(&self, work: &Work<'_, '_>, index: u32, id: u64) -> u16 {
+        if self.ascending.is_some() {
+            return 0;
         }
-        let mut rest = &self.placed[..];
-        while let Some(first) = rest.first() {
-            let date = first.date;
-            let length = rest.iter().take_while(|placed| placed.date == date).count();
-            let kept = work.member.load_day(work.key, date, work.load)?;
-            let mut reporting = kept.value.reporting(work.upload.received_at, work.upload.id);
-            let mut is_new = false;
-            for placed in &rest[..length] {
-                if reporting.report(placed.statement) == Reported::New {
-                    let fate = &mut self.fates[placed.sample as usize];
-                    *fate = (*fate).max(Fate::Accepted);
-                    is_new = true;
-                }
-            }
-            let is_changed = reporting.is_changed();
-            drop(reporting);
-            kept.is_changed |= is_changed;
-            if is_changed {
-                self.touched.push((date, is_new));
-            }
-            rest = &rest[length..];
-        }
-        self.placed.clear();
+        let (before, rest) = work.upload.samples.split_at(index as usize);
+        let said_of = |sample: &Sample<'_>| said(sample, id);
+        let same = before.iter().filter(|before| before.id == rest[0].id && said_of(before) == said_of(&rest[0]));
+        same.count() as u16
+    }
+
+    /// Reports a statement to a day.
+    fn report(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        date: CivilDate,
+        index: u32,
+        statement: Statement,
+    ) -> Result<(), Fault> {
+        let place = self.open_day(work, date)?;
+        self.report_at(place, work, index, statement);
         Ok(())
     }
 
+    /// Reports a statement to an open day.
+    #[inline]
+    fn report_at(&mut self, place: usize, work: &Work<'_, '_>, index: u32, statement: Statement) {
+        let reporting = &mut self.days[place].reporting;
+        let reported = match reporting.report_first(statement) {
+            Some(reported) => reported,
+            None => {
+                let rank = self.rank(work, index, statement.id);
+                self.days[place].reporting.report(Statement { rank, ..statement })
+            }
+        };
+        if reported == Reported::New {
+            self.days[place].has_news = true;
+            self.fate = self.fate.max(Fate::Accepted);
+        }
+    }
+
+    /// The place of a day among those that are open: it is read if it is known, else begun.
+    fn open_day(&mut self, work: &mut Work<'_, '_>, date: CivilDate) -> Result<usize, Fault> {
+        if let Some(place) = self.days[..self.days_open].iter().position(|day| day.date == date) {
+            return Ok(place);
+        }
+        let place = self.days_open;
+        if place == self.days.len() {
+            let reporting = Reporting::default();
+            self.days.push(OpenDay { date, reporting, has_news: false, has_imports: false });
+        }
+        let day = &mut self.days[place];
+        (day.date, day.has_news, day.has_imports) = (date, false, false);
+        let month = work.member.load_month(date, work.load)?;
+        let is_known = month.has_day(month.day_of(date));
+        let fresh = work.member.fresh_days.iter().find(|&&(fresh, _)| fresh == date);
+        match fresh.and_then(|&(_, index)| work.changes.value(index)) {
+            Some(bytes) => day.reporting.open(Some(bytes))?,
+            None if is_known => day.reporting.open(Some(&work.load.read(&work.member.key, What::Day(date))?))?,
+            None => day.reporting.open(None)?,
+        }
+        day.reporting.begin(work.upload.received_at, work.upload.id);
+        self.days_open += 1;
+        Ok(place)
+    }
+
     /// Refuses a sample, unless it is a repeat: then it was refused before, or is known from a time when it could count.
-    fn refuse(&mut self, work: &mut Work<'_, '_, '_>, sample: &Sample<'_>, rejection: Rejection) -> Result<(), Fault> {
-        let Some(index) = rejection.sample else { return Ok(()) };
+    fn refuse(&mut self, work: &mut Work<'_, '_>, sample: &Sample<'_>, rejection: Rejection) -> Result<(), Fault> {
         let hash = Hash64::of_refused(&work.upload.source, sample, &rejection);
         let date = rejection.activity_date.filter(|date| date.is_accepted());
-        let month = date.unwrap_or(work.upload.received_at.civil_date()).month();
-        let kept = work.member.load_month(work.key, month, work.load)?;
-        if let Err(place) = kept.value.refused.binary_search(&hash) {
-            kept.change().refused.insert(place, hash);
-            self.fates[index as usize] = Fate::Rejected;
+        let date = date.unwrap_or(work.upload.received_at.civil_date());
+        if work.member.load_month(date, work.load)?.note_refused(hash) {
+            self.fate = Fate::Rejected;
             self.has_new_refusal = true;
             work.effects.rejections.push(rejection);
         }
         Ok(())
     }
 
-    /// Works out what the touched days come to, and gives out their totals.
-    fn total(&mut self, work: &mut Work<'_, '_, '_>, days: &mut DayScratch) -> Result<(), Fault> {
-        self.touched.sort_unstable_by_key(|&(date, is_new)| (date, !is_new));
-        self.touched.dedup_by_key(|&mut (date, _)| date);
+    /// Ends the reports: works out what the days come to, gives out their totals and writes them down, in their order.
+    fn close_days(&mut self, work: &mut Work<'_, '_>) -> Result<(), Fault> {
+        self.days[..self.days_open].sort_unstable_by_key(|day| day.date);
         self.kinds.clear();
         self.kinds.extend(work.member.summary.value.sources.iter().map(|source| source.device_kind));
-        for &(date, is_new) in &self.touched {
-            let policy = &work.running.versions.on(date).sources;
-            let day = &work.member.load_day(work.key, date, work.load)?.value;
-            day.totals(policy, &self.kinds, days, &mut self.known);
-            let bounds = day.arrival_bounds();
-            let month = work.member.load_month(work.key, date.month(), work.load)?.change();
-            let day_of_month = date.day_of_month();
-            let place = month.days.binary_search_by_key(&day_of_month, |line| line.day).unwrap_or_else(|place| {
-                month.days.insert(place, DayLine { day: day_of_month, revisions: 0, known: Vec::new() });
-                place
+        for place in 0..self.days_open {
+            self.days[place].reporting.end();
+            if self.days[place].is_touched() {
+                self.total(work, place)?;
+                write_day(work, &self.days[place]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Works out what a day comes to, and gives out its total if that is news.
+    fn total(&mut self, work: &mut Work<'_, '_>, place: usize) -> Result<(), Fault> {
+        let OpenDay { date, reporting, has_news, .. } = &self.days[place];
+        let (date, day) = (*date, &reporting.day);
+        let version = work.running.versions.on(date);
+        let month = work.member.load_month(date, work.load)?;
+        let day_of_month = month.day_of(date);
+        day.totals(day_of_month, &version.sources, &self.kinds, &mut self.totals, &mut self.known);
+        let steps_now = self.known.last().map(|known| known.steps);
+        // A repeat may bring back an earlier figure, so a total is given out for that too.
+        let has_news = *has_news || month.known(day_of_month).last().map(|known| known.steps) != steps_now;
+        let is_changed = month.set_known(day_of_month, &self.known);
+        let revision = month.revisions(day_of_month);
+        let is_told = has_news && (revision > 0 || steps_now.is_some());
+        month.note_day(day_of_month, revision + u32::from(is_told));
+        if is_changed && work.running.has_delayed_rules {
+            let number = month.month;
+            work.member.settled.change().unsettle(number, bit(day_of_month));
+        }
+        if let (Some((first_arrival_at, last_arrival_at)), true) = (day.arrival_bounds(), is_told) {
+            let steps = steps_now.unwrap_or(0);
+            work.effects.daily_totals.push(DailyTotal {
+                programme: Arc::clone(&work.running.id),
+                member: Arc::clone(&work.member.id),
+                date,
+                revision,
+                steps: Steps::new(steps),
+                source_steps: source_steps(&work.member.summary.value.sources, &self.totals),
+                wear: steps >= version.wear_steps_min,
+                first_arrival_at,
+                last_arrival_at,
             });
-            let line = &mut month.days[place];
-            let is_changed = line.known != self.known;
-            // A repeat may bring back an earlier figure, so a total is given out for that too.
-            let is_new =
-                is_new || line.known.last().map(|&(_, steps)| steps) != self.known.last().map(|&(_, steps)| steps);
-            if is_changed {
-                line.known.clone_from(&self.known);
-            }
-            let revision = line.revisions;
-            line.revisions += u32::from(is_new && (revision > 0 || !self.known.is_empty()));
-            if is_changed && work.running.has_delayed_rules {
-                month.unsettle(day_of_month);
-            }
-            let is_heard_of = revision > 0 || !self.known.is_empty();
-            if let (Some((first_arrival_at, last_arrival_at)), true) = (bounds, is_new && is_heard_of) {
-                let steps = self.known.last().map_or(0, |&(_, steps)| steps);
-                work.effects.daily_totals.push(DailyTotal {
-                    programme: Arc::clone(&work.running.id),
-                    member: Arc::clone(&work.member.id),
-                    date,
-                    revision,
-                    steps: Steps::new(steps),
-                    source_steps: source_steps(&work.member.summary.value.sources, days),
-                    wear: steps >= work.running.versions.on(date).wear_steps_min,
-                    first_arrival_at,
-                    last_arrival_at,
-                });
-            }
         }
         Ok(())
     }
@@ -399,49 +469,59 @@ impl UploadScratch {
     /// waited for a login.
     pub fn settle_on_arrival(
         &mut self,
-        key: &[u8],
         member: &mut Member,
         upload: &Upload<'_>,
         settlement: &mut Settlement<'_>,
         load: &mut Load<'_>,
     ) -> Result<(), Fault> {
         let (arrived_on, logged_in_on) = (upload.received_at.civil_date(), upload.login().civil_date());
-        let waited = if member.summary.value.awaiting_login.is_empty() {
-            Vec::new()
-        } else {
-            std::mem::take(&mut member.summary.change().awaiting_login)
-        };
-        self.touched.extend(waited.into_iter().chain([arrived_on, logged_in_on]).map(|date| (date, false)));
-        let has_login_rules = settlement.running.has_login_rules;
-        if has_login_rules && (self.has_earlier_login || has_later_login(key, member, arrived_on, load)?) {
-            // Processed out of order: days up to this login may have been paid as of a later one.
-            member.load_months(key, load)?;
-            let dates = member.months.iter().flat_map(|(month, kept)| {
-                let first = month.first_day();
-                kept.value.days.iter().map(move |line| first.plus_days(i32::from(line.day) - 1))
-            });
-            self.touched.extend(dates.filter(|&date| date <= logged_in_on).map(|date| (date, false)));
+        self.dates.clear();
+        if !member.settled.value.awaiting_login.is_empty() {
+            self.dates.append(&mut member.settled.change().awaiting_login);
         }
-        self.touched.sort_unstable();
-        self.touched.dedup_by_key(|&mut (date, _)| date);
-        for &(date, _) in &self.touched {
-            if settlement.running.has_login_rules {
-                let later: Vec<_> =
-                    member.summary.value.months.iter().copied().filter(|&month| month >= date.month()).collect();
-                for month in later {
-                    member.load_month(key, month, load)?;
-                }
+        let touched = self.days[..self.days_open].iter().filter(|day| day.is_touched());
+        self.dates.extend(touched.map(|day| day.date).chain([arrived_on, logged_in_on]));
+        let has_login_rules = settlement.running.has_login_rules;
+        if has_login_rules && (self.has_earlier_login || has_later_login(member, arrived_on, load)?) {
+            // Processed out of order: days up to this login may have been paid as of a later one.
+            member.load_months(load)?;
+            let dates = member.months.iter().flat_map(Month::dates_with_samples);
+            self.dates.extend(dates.filter(|&date| date <= logged_in_on));
+        }
+        self.dates.sort_unstable();
+        self.dates.dedup();
+        for &date in &self.dates {
+            if has_login_rules {
+                member.load_months_from(date, load)?;
             }
             if !settlement.settle_on_arrival(member, date) {
-                member.summary.change().awaiting_login.push(date);
+                member.settled.change().awaiting_login.push(date);
             }
         }
         Ok(())
     }
 }
 
+/// Writes a day down, in the place of what this transaction wrote of it before.
+fn write_day(work: &mut Work<'_, '_>, day: &OpenDay) {
+    let Member { key, fresh_days, .. } = &mut *work.member;
+    let write_key = |out: &mut Vec<u8>| What::Day(day.date).write_key(key.bytes(), out);
+    let write = |out: &mut Vec<u8>| day.reporting.day.encode(out);
+    match fresh_days.iter().find(|&&(fresh, _)| fresh == day.date) {
+        Some(&(_, index)) => work.changes.replace(index, write_key, write),
+        None => fresh_days.push((day.date, work.changes.put(write_key, write))),
+    }
+}
+
+fn said(sample: &Sample<'_>, id: u64) -> Said {
+    let is_manual = sample.recording == Recording::Manual;
+    let modified_at = sample.modified_at.map_or(i64::MIN, Instant::epoch_millis);
+    let time = if id == 0 { sample.time } else { SampleTime::Unstated };
+    (is_manual && id == 0, id, time, sample.version, modified_at)
+}
+
 /// Whether the upload came after the last day on which data for the season count (KU-02).
-fn is_after_the_last_transmission(work: &Work<'_, '_, '_>) -> bool {
+fn is_after_the_last_transmission(work: &Work<'_, '_>) -> bool {
     let arrived_on = work.upload.received_at.civil_date();
     work.running.versions.on(arrived_on).season.is_some_and(|season| arrived_on > season.arrival_ends_on)
 }
@@ -468,9 +548,9 @@ fn elsewhere(statement: Statement) -> Statement {
 
 fn date_of(sample: &Sample<'_>) -> Option<CivilDate> {
     match sample.time {
-        crate::fact::SampleTime::Interval { start, .. } => Some(start.civil_date()),
-        crate::fact::SampleTime::DailyTotal(date) | crate::fact::SampleTime::MergedTotal(date) => Some(date),
-        crate::fact::SampleTime::Unstated => None,
+        SampleTime::Interval { start, .. } => Some(start.civil_date()),
+        SampleTime::DailyTotal(date) | SampleTime::MergedTotal(date) => Some(date),
+        SampleTime::Unstated => None,
     }
 }
 
@@ -506,49 +586,41 @@ enum Attendance {
 }
 
 /// Notes that something was sent, and that the member logged in.
-fn note_attendance(work: &mut Work<'_, '_, '_>) -> Result<Attendance, Fault> {
+fn note_attendance(work: &mut Work<'_, '_>) -> Result<Attendance, Fault> {
     let (arrived_on, logged_in_on) = (work.upload.received_at.civil_date(), work.upload.login().civil_date());
     let mut told = Attendance::Known;
-    let day = arrived_on.day_of_month();
-    let kept = work.member.load_month(work.key, arrived_on.month(), work.load)?;
-    if !kept.value.has_transmission(day) {
+    let month = work.member.load_month(arrived_on, work.load)?;
+    let (number, day) = (month.month, month.day_of(arrived_on));
+    if !month.has_transmission(day) {
         told = Attendance::New;
-        let month = kept.change();
-        month.has_new_transmission |= month.transmissions & (bit(day) - 1) == 0;
-        month.transmissions |= bit(day);
+        let is_first = month.note_transmission(day);
         if work.running.has_delayed_rules {
-            month.unsettle(day);
+            let settled = work.member.settled.change();
+            settled.unsettle(number, bit(day));
+            if is_first && work.running.has_rules_over_days {
+                settled.first_transmissions.push(arrived_on);
+            }
         }
     }
     if work.upload.channel != Channel::App {
         return Ok(told);
     }
-    let day = logged_in_on.day_of_month();
-    let kept = work.member.load_month(work.key, logged_in_on.month(), work.load)?;
-    let place = kept.value.logins.binary_search_by_key(&day, |&(day, _)| day);
-    match place {
-        Ok(place) if kept.value.logins[place].1 <= arrived_on => {}
-        Ok(place) => {
-            kept.change().logins[place].1 = arrived_on;
-            told = Attendance::Earlier;
-        }
-        Err(place) => {
-            kept.change().logins.insert(place, (day, arrived_on));
-            told = Attendance::New;
-        }
+    let month = work.member.load_month(logged_in_on, work.load)?;
+    let day = month.day_of(logged_in_on);
+    let before = month.login_arrival(day);
+    if before.is_none_or(|before| arrived_on < before) {
+        month.note_login(day, arrived_on);
+        told = if before.is_some() { Attendance::Earlier } else { Attendance::New };
     }
     Ok(told)
 }
 
 /// Whether a login is known that was told of later. It took place in the month before or after at the earliest.
-fn has_later_login(key: &[u8], member: &mut Member, arrived_on: CivilDate, load: &mut Load<'_>) -> Result<bool, Fault> {
-    let from = CivilMonth::from_number(arrived_on.month().number() - 2);
-    let later: Vec<_> = member.summary.value.months.iter().copied().filter(|&month| month >= from).collect();
-    for month in later {
-        member.load_month(key, month, load)?;
-    }
-    let logins = member.months.values().flat_map(|kept| &kept.value.logins);
-    Ok(logins.into_iter().any(|&(_, other)| other > arrived_on))
+fn has_later_login(member: &mut Member, arrived_on: CivilDate, load: &mut Load<'_>) -> Result<bool, Fault> {
+    let from = CivilMonth::from_number(arrived_on.month().number() - 2).first_day();
+    member.load_months_from(from, load)?;
+    let mut logins = member.months_from(from).flat_map(Month::login_dates);
+    Ok(logins.any(|(_, other)| other > arrived_on))
 }
 
 /// Each source's day, as [`crate::day::Day::totals`] left it.

@@ -4,6 +4,7 @@
 //! What a well-formed fact is worth is the core's to decide; reading and writing streams and files is the jobs'. In
 //! reading order: the records, how they are read from Avro and from JSON, how they are written, what goes out, and the
 //! programme file.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic is a bug: errors say what is wrong.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -44,11 +44,13 @@ pub struct RejectionRecord {
 }
 
 /// What became of the records of one stretch of a partition. All counts are from 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountingRecord {
-    /// The input partition.
+    /// The input topic.
+    pub topic: String,
+    /// The partition of the topic.
     pub partition: i32,
-    /// The first offset of the stretch.
+    /// The first offset of the stretch; of a stretch of none, one more than the last.
     pub first_offset: i64,
     /// The last offset of the stretch.
     pub last_offset: i64,

@@ -217,6 +217,7 @@ fn origin(reader: &mut Reader<'_>) -> Read<Origin> {
 pub fn decode_accounting(payload: &[u8]) -> Result<AccountingRecord, DecodeError> {
     decode(payload, Schema::Accounting, |reader| {
         Ok(AccountingRecord {
+            topic: reader.text("topic")?.to_owned(),
             partition: reader.number("partition")?,
             first_offset: reader.long("first_offset")?,
             last_offset: reader.long("last_offset")?,

@@ -142,6 +142,7 @@ fn put_origin(out: &mut Vec<u8>, origin: &Origin) {
 /// Appends what became of the records of a stretch.
 pub fn encode_accounting(record: &AccountingRecord, out: &mut Vec<u8>) {
     Schema::Accounting.put_header(out);
+    put_text(out, &record.topic);
     put_long(out, i64::from(record.partition));
     for count in [
         record.first_offset,

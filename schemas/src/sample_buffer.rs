@@ -15,7 +15,7 @@ pub(crate) struct SampleBuffer {
 
 impl SampleBuffer {
     /// The empty buffer, for samples that live as long as this borrow.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "the lifetime of an empty buffer; see below")]
     pub(crate) fn lend<'s>(&'s mut self) -> &'s mut Vec<Sample<'s>> {
         self.samples.clear();
         let samples: *mut Vec<Sample<'static>> = &raw mut self.samples;

@@ -41,7 +41,7 @@ const FINGERPRINTS: [(u64, Schema); 13] = [
     (0x2d8f_4697_ea94_d27e, Schema::DailyTotal),
     (0xec22_3f68_cfb4_83a7, Schema::Rejection),
     (0x1ce6_dedc_b686_e451, Schema::Notice),
-    (0xe422_c48a_40aa_afa1, Schema::Accounting),
+    (0x4649_0747_c8e5_deab, Schema::Accounting),
     // The crate apache-avro leaves `{"type":"long"}` in the canonical form where the specification has `"long"`, so what
     // is written with it carries other fingerprints for the same schemas.
     (0x243d_3482_85ce_464e, Schema::Upload),

@@ -70,6 +70,8 @@ pub(crate) fn value<T: Copy>(symbols: Symbols<T>, name: &str) -> Option<T> {
 /// # Panics
 ///
 /// If it has none: the value did not come from these lists, which is a bug of whoever made it.
+#[expect(clippy::panic, reason = "only a bug can get here")]
+#[expect(clippy::needless_pass_by_value, reason = "values are small and `Copy`")]
 pub(crate) fn index<T: PartialEq>(symbols: Symbols<T>, value: T) -> usize {
     match symbols.iter().position(|(_, known)| *known == value) {
         Some(index) => index,
@@ -78,6 +80,7 @@ pub(crate) fn index<T: PartialEq>(symbols: Symbols<T>, value: T) -> usize {
 }
 
 /// The place of a name. Panics as [`index`] does.
+#[expect(clippy::panic, reason = "only a bug can get here")]
 pub(crate) fn index_of_name<T>(symbols: Symbols<T>, name: &str) -> usize {
     match symbols.iter().position(|(known, _)| *known == name) {
         Some(index) => index,

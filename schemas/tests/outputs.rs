@@ -254,6 +254,7 @@ fn rejections() {
 #[test]
 fn accounting() {
     let record = AccountingRecord {
+        topic: "inputs".into(),
         partition: i32::MAX,
         first_offset: 0,
         last_offset: i64::MAX,
@@ -274,7 +275,7 @@ fn accounting() {
     assert_eq!(
         read,
         expected!({
-            "partition": i32::MAX, "first_offset": 0, "last_offset": i64::MAX, "records_read": 1,
+            "topic": "inputs", "partition": i32::MAX, "first_offset": 0, "last_offset": i64::MAX, "records_read": 1,
             "records_accepted": 2, "records_rejected": 3, "records_duplicate": 4, "records_parked": 5,
             "records_unparked": 6, "samples_read": 7, "samples_accepted": 8, "samples_rejected": 9,
             "samples_duplicate": 10, "samples_parked": 11,
@@ -293,4 +294,4 @@ const NOTICE: &str =
 const REJECTION: &str = "1c4241434b46494c4c5f4c494d4954020602e2bb0228646179203331206f66206174206d6f737420333002010c75706c6f61\
     6408752d3831126977616d697a617761066d2d370280b9d3fee6651c6179756d692e73746570732e76310a80897a021c6170\
     72696c2e6a736f6e6c2e677a02180600ff7b";
-const ACCOUNTING: &str = "feffffff0f00feffffffffffffffff01020406080a0c0e10121416";
+const ACCOUNTING: &str = "0c696e70757473feffffff0f00feffffffffffffffff01020406080a0c0e10121416";

@@ -5,24 +5,24 @@
 //! that can't be had ends the start, with the remedy; a connection that breaks is its own affair.
 
 mod health;
-pub mod observe;
 pub mod metrics;
+pub mod observe;
 pub mod statistics;
 
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ::metrics::Unit;
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -75,7 +75,7 @@ impl Admin {
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = serve(listener, &metrics, &health) => {}
+                    () = serve(listener, &metrics, routes(&metrics, health)) => {}
                     _ = stopped => {}
                 }
             });
@@ -122,8 +122,28 @@ fn recorder() -> Result<PrometheusHandle, AdminError> {
     RECORDER.get_or_init(install).clone().map_err(AdminError::Metrics)
 }
 
+/// What can be asked.
+fn routes(metrics: &PrometheusHandle, health: Health) -> Router {
+    let metrics = metrics.clone();
+    let ready = move || async move {
+        match health.not_ready() {
+            None => text(StatusCode::OK, "ready\n".to_owned()),
+            Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+        }
+    };
+    Router::new()
+        .route("/metrics", get(move || async move { text(StatusCode::OK, metrics.render()) }))
+        .route("/livez", get(|| async { text(StatusCode::OK, "alive\n".to_owned()) }))
+        .route("/readyz", get(ready))
+        .fallback(|| async { text(StatusCode::NOT_FOUND, "there is /metrics, /livez and /readyz\n".to_owned()) })
+}
+
+fn text(status: StatusCode, body: String) -> Response {
+    (status, [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], body).into_response()
+}
+
 /// Answers whoever asks, a few at a time on one thread.
-async fn serve(listener: TcpListener, metrics: &PrometheusHandle, health: &Health) {
+async fn serve(listener: TcpListener, metrics: &PrometheusHandle, routes: Router) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     let mut upkeep = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
@@ -132,12 +152,8 @@ async fn serve(listener: TcpListener, metrics: &PrometheusHandle, health: &Healt
             accepted = listener.accept() => {
                 // One that could not be accepted may try again.
                 let Ok((stream, _)) = accepted else { continue };
-                let (metrics, health) = (metrics.clone(), health.clone());
+                let service = TowerToHyperService::new(routes.clone());
                 tokio::spawn(async move {
-                    let service = service_fn(|request| {
-                        let response = answer(&request, &metrics, &health);
-                        async move { Ok::<_, Infallible>(response) }
-                    });
                     let mut http = http1::Builder::new();
                     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
                     _ = http.serve_connection(TokioIo::new(stream), service).await;
@@ -145,27 +161,4 @@ async fn serve(listener: TcpListener, metrics: &PrometheusHandle, health: &Healt
             }
         }
     }
-}
-
-fn answer(request: &Request<Incoming>, metrics: &PrometheusHandle, health: &Health) -> Response<Full<Bytes>> {
-    if request.method() != Method::GET {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
-    }
-    match request.uri().path() {
-        "/metrics" => text(StatusCode::OK, metrics.render()),
-        "/livez" => text(StatusCode::OK, "alive\n".to_owned()),
-        "/readyz" => match health.not_ready() {
-            None => text(StatusCode::OK, "ready\n".to_owned()),
-            Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
-        },
-        _ => text(StatusCode::NOT_FOUND, "there is /metrics, /livez and /readyz\n".to_owned()),
-    }
-}
-
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let plain = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, plain);
-    response
 }

@@ -217,7 +217,7 @@ fn expected_schema() -> Arc<Schema> {
 /// Rules differ in which kind of text column they give; the table of expectations has one.
 fn conform(batch: &RecordBatch) -> Result<RecordBatch, AuditError> {
     let schema = expected_schema();
-    let cast = |(column, field): (&ArrayRef, &Arc<Field>)| datafusion::arrow::compute::cast(column, field.data_type());
+    let cast = |(column, field): (&ArrayRef, &Arc<Field>)| arrow::compute::cast(column, field.data_type());
     let columns = batch.columns().iter().zip(schema.fields()).map(cast).collect::<Result<Vec<_>, _>>();
     columns
         .and_then(|columns| RecordBatch::try_new(schema.clone(), columns))

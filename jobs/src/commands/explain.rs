@@ -7,7 +7,7 @@ use clap::Args;
 use datafusion::prelude::SessionContext;
 use pipeline::calendar::{CivilDate, Period};
 
-use super::rows::{Row, grouped, literal, number, rows, text};
+use super::rows::{Row, grouped, literal, local_time, number, rows, text};
 use super::{DataArgs, Failure, block_on};
 use crate::lake::query;
 
@@ -86,8 +86,8 @@ async fn day(
             out,
             "{}: {member} walked {steps} steps on {date}, by what arrived between {} and {}.",
             text(row, "programme"),
-            text(row, "first_arrival_at"),
-            text(row, "last_arrival_at")
+            local_time(row, "first_arrival_at"),
+            local_time(row, "last_arrival_at")
         )?;
     }
     let refused = format!(
@@ -178,7 +178,7 @@ async fn say_days(context: &SessionContext, row: &Row, out: &mut String) -> Resu
             "    {}  {:>7} steps{of}, last heard of {}",
             text(&day, "date"),
             grouped(number(&day, "steps").unwrap_or(0)),
-            text(&day, "last_arrival_at")
+            local_time(&day, "last_arrival_at")
         )?;
     }
     Ok(writeln!(out)?)

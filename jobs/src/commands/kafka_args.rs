@@ -27,6 +27,11 @@ pub struct KafkaArgs {
 }
 
 impl KafkaArgs {
+    /// Whether the command line names a cluster: one that a file or the environment names is not meant by every command.
+    pub const fn is_given(&self) -> bool {
+        self.brokers.is_some() || self.config.is_some()
+    }
+
     /// The configuration that the file, the environment and these flags make.
     ///
     /// # Errors

@@ -7,12 +7,15 @@ mod compact;
 mod demo;
 mod explain;
 mod export;
+mod kafka_args;
 mod load;
 mod machine;
 mod replay;
 mod rows;
+mod run;
 mod sql;
 mod summary;
+mod topics;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +59,10 @@ enum Command {
     Check(check::Check),
     /// Measure the embedded pipeline
     Load(load::Load),
+    /// Run one role of the pipeline on Kafka
+    Run(run::Run),
+    /// Create and check the topics of a Kafka cluster
+    Topics(topics::Topics),
 }
 
 /// Where a command's data are.
@@ -119,6 +126,8 @@ pub fn main() -> ExitCode {
         Command::Compact(compact) => compact.run(),
         Command::Check(check) => check.run(),
         Command::Load(load) => load.run(),
+        Command::Run(run) => run.run(),
+        Command::Topics(topics) => topics.run(),
     };
     match result {
         Ok(code) => code,

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use pipeline::calendar::CivilDate;
 
+use super::kafka_args::KafkaArgs;
+use super::rows::grouped;
 use super::summary::summary;
 use super::{Failure, RunArgs, block_on};
 use crate::lake::query;
@@ -26,6 +28,8 @@ pub struct Replay {
     /// Close days until this one instead of until nothing is due
     #[arg(long, value_name = "DATE", value_parser = date)]
     until: Option<CivilDate>,
+    #[command(flatten)]
+    kafka: KafkaArgs,
     /// What to replay
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -40,6 +44,14 @@ impl Replay {
     /// Runs it.
     pub fn run(&self) -> Result<ExitCode, Failure> {
         let progress = Progress::new(self.run.quiet);
+        if self.kafka.is_given() {
+            let config = self.kafka.load()?;
+            let programmes = self.run.programmes.as_deref();
+            let records = crate::replay::send(&config.kafka, programmes, &self.files, self.until, &progress)?;
+            progress.end();
+            println!("{} records are in the topics of {}", grouped(records as i64), config.kafka.brokers);
+            return Ok(ExitCode::SUCCESS);
+        }
         let settings = self.run.settings();
         crate::replay::replay(&settings, &self.files, self.until, &progress)?;
         progress.end();

@@ -1,6 +1,7 @@
 //! Decides how a command reads a few rows of the lake: as JSON objects, so that it can say them in words.
 
 use datafusion::prelude::SessionContext;
+use pipeline::calendar::Instant;
 use serde_json::{Map, Value};
 
 use super::Failure;
@@ -21,6 +22,13 @@ pub async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<Row>, Failu
 /// A text of a row; empty if it is null.
 pub fn text<'r>(row: &'r Row, column: &str) -> &'r str {
     row.get(column).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// An instant of a row as people in Japan read it: `2025-06-04 07:30`.
+pub fn local_time(row: &Row, column: &str) -> String {
+    let text = text(row, column);
+    let at = chrono::DateTime::parse_from_rfc3339(text).map(|at| Instant::from_epoch_millis(at.timestamp_millis()));
+    at.map_or_else(|_| text.to_owned(), |at| at.to_string().chars().take(16).collect::<String>().replace('T', " "))
 }
 
 /// A number of a row.

@@ -125,7 +125,7 @@ pub fn grants(role: Role, config: &KafkaConfig) -> Vec<Grant> {
 fn is_fact(topic: InputTopic) -> bool {
     match topic {
         InputTopic::Steps | InputTopic::Checkins | InputTopic::Records | InputTopic::Members => true,
-        InputTopic::Clock | InputTopic::Programmes => false,
+        InputTopic::Clock | InputTopic::Programmes | InputTopic::Inputs => false,
     }
 }
 

@@ -33,6 +33,9 @@ impl Default for TransactionBounds {
     }
 }
 
+/// Calls that close a day for some members of a partition, in one transaction. Each is of a few thousand members at most.
+const CLOSES_MAX: u32 = 64;
+
 /// Records between two looks at the clock.
 const RECORDS_A_LOOK: u64 = 64;
 
@@ -53,6 +56,8 @@ struct Open {
     began: Option<Instant>,
     records: u64,
     input_bytes: usize,
+    /// Calls that closed a day for some members of a partition.
+    closes: u32,
 }
 
 /// What is to be committed.
@@ -136,8 +141,7 @@ impl<P: Processor> Owned<P> {
         open.records += 1;
         open.input_bytes += message.payload_len();
         let began = *open.began.get_or_insert_with(Instant::now);
-        Ok(self.is_closing
-            || open.input_bytes >= bounds.input_bytes_max
+        Ok(open.input_bytes >= bounds.input_bytes_max
             || (open.records.is_multiple_of(RECORDS_A_LOOK) && began.elapsed() >= bounds.commit_interval))
     }
 
@@ -146,10 +150,17 @@ impl<P: Processor> Owned<P> {
         self.is_closing = false;
         for partition in self.partitions.iter_mut().filter(|partition| partition.is_closing()) {
             self.open.began.get_or_insert_with(Instant::now);
+            self.open.closes += 1;
             partition.close_some().map_err(|source| failed(partition.number, source))?;
             self.is_closing |= partition.is_closing();
         }
         Ok(())
+    }
+
+    /// Whether it is time to commit, while days are closed.
+    pub fn is_due(&self, bounds: &TransactionBounds) -> bool {
+        let is_late = self.open.began.is_some_and(|began| began.elapsed() >= bounds.commit_interval);
+        is_late || self.open.closes >= CLOSES_MAX
     }
 
     /// Everything decided since the last call. What was staged before must be committed.

@@ -141,7 +141,7 @@ pub const fn input_schema(topic: InputTopic) -> Option<Schema> {
         InputTopic::Members => Some(Schema::Member),
         InputTopic::Clock => Some(Schema::Clock),
         InputTopic::Programmes => Some(Schema::Programme),
-        InputTopic::Checkins | InputTopic::Records => None,
+        InputTopic::Checkins | InputTopic::Records | InputTopic::Inputs => None,
     }
 }
 

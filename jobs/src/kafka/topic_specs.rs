@@ -68,7 +68,7 @@ fn input(topic: InputTopic, config: &KafkaConfig) -> Vec<(&'static str, String)>
     let retention = match topic {
         InputTopic::Steps | InputTopic::Checkins | InputTopic::Records | InputTopic::Members => config.retention.inputs,
         // A line a day, and the rules: no one's data, and a new lake needs them from the beginning.
-        InputTopic::Clock | InputTopic::Programmes => None,
+        InputTopic::Clock | InputTopic::Programmes | InputTopic::Inputs => None,
     };
     let mut settings = kept_for(retention);
     // Time counts from when a record came into the topic. By its producer's time, a replay of last season's files would

@@ -107,7 +107,7 @@ pub fn run<P: Processor>(settings: WorkerSettings<P::Settings>, stop: Arc<Atomic
         let mut worker = Worker::<P>::open(settings.clone(), Arc::clone(&stop))?;
         let result = worker.run();
         if result.is_err() {
-            worker.forget(); // A record may be half decided.
+            worker.forget(); // A record may be half decided: closing must not commit it.
         }
         let is_broker_to_blame = worker.away_at.get().is_some_and(|at| at.elapsed() < AWAY_LATELY_MAX);
         worker.close();
@@ -251,12 +251,11 @@ impl<P: Processor> Worker<P> {
         }
     }
 
-    /// Closes days, member by member, in transactions of bounded size. Between two of them a stop is possible: the state
-    /// says how far the close has come.
+    /// Closes days, some members at a time, in transactions of bounded size. Between two of them a stop is possible: the
+    /// state says how far the close has come.
     fn close_days(&mut self) -> Result<(), Trouble> {
-        self.commit()?;
         self.owned.close_some()?;
-        if self.owned.is_closing() { Ok(()) } else { self.commit() }
+        if self.owned.is_due(&self.settings.bounds) { self.commit() } else { Ok(()) }
     }
 
     /// Hands over what is open, after the transaction before it has come about.

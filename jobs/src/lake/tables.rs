@@ -332,10 +332,11 @@ fn notices() -> Vec<Field> {
 fn accounting() -> Vec<Field> {
     let count = |name, comment| filled(name, LONG, comment);
     vec![
-        filled("partition", INT, "The input partition."),
+        filled("topic", TEXT, "The input topic; inputs for the one log of a partition of the embedded default."),
+        filled("partition", INT, "The partition of the topic."),
         count(
             "first_offset",
-            "The first offset that the transaction read, over the partition's input topics in the order read.",
+            "The first offset that the transaction read; of a stretch of none, one more than the last.",
         ),
         count("last_offset", "The last."),
         count("records_read", "Records read: the sum of accepted, rejected, duplicate and parked."),

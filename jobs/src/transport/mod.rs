@@ -1,13 +1,62 @@
-//! Decides what the award worker needs of whatever carries its records: poll a partition's input, read its state, and
-//! commit outputs, state changes and input position as one transaction.
+//! Decides in which form records come to the award processing, and what of it a transaction takes: outputs and changes of
+//! the state, durable together with the input position.
 //!
-//! Two real kinds are foreseen by the design: the embedded default ([`local`]) and Kafka. What a record means is the
-//! worker's to know; a transport moves bytes.
+//! Two transports carry them: the embedded default ([`local`]) and [`crate::kafka`]. What a record means is the award
+//! processing's to know; a transport moves bytes.
 
 pub mod local;
 
-use pipeline::state::{Change, Store};
+use pipeline::state::Changes;
 use thiserror::Error;
+
+/// The topics that the award worker reads, under their Kafka names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InputTopic {
+    /// Uploads of raw samples.
+    Steps,
+    /// Check-ins.
+    Checkins,
+    /// Measurements, daily records, logins, views, surveys, check-up results.
+    Records,
+    /// Enrolments and their changes, orders, recorded decisions.
+    Members,
+    /// Days that are over.
+    Clock,
+    /// Programme versions.
+    Programmes,
+    /// All of them: the one log of a partition of the embedded default.
+    Inputs,
+}
+
+impl InputTopic {
+    /// The topics on Kafka.
+    pub const ALL: [InputTopic; 6] = [
+        InputTopic::Steps,
+        InputTopic::Checkins,
+        InputTopic::Records,
+        InputTopic::Members,
+        InputTopic::Clock,
+        InputTopic::Programmes,
+    ];
+
+    /// The topic with this number, as `as u8` gives it.
+    pub fn from_number(number: u8) -> Option<InputTopic> {
+        InputTopic::ALL.into_iter().chain([InputTopic::Inputs]).find(|&topic| topic as u8 == number)
+    }
+
+    /// The topic's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            InputTopic::Steps => "ayumi.steps.v1",
+            InputTopic::Checkins => "ayumi.checkins.v1",
+            InputTopic::Records => "ayumi.records.v1",
+            InputTopic::Members => "ayumi.members.v1",
+            InputTopic::Clock => "ayumi.clock.v1",
+            InputTopic::Programmes => "ayumi.programmes.v1",
+            InputTopic::Inputs => "inputs",
+        }
+    }
+}
 
 /// The topics that the award worker writes, under their Kafka names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +144,8 @@ pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// One record of a partition's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputRecord<'a> {
+    /// The topic that it belongs to.
+    pub topic: InputTopic,
     /// Its place in the partition, from 0.
     pub offset: i64,
     /// How to read it.
@@ -107,15 +158,72 @@ pub struct InputRecord<'a> {
     pub line: Option<i64>,
 }
 
-/// What one transaction makes durable, all or nothing.
+/// Records to append to output topics, in one piece of memory.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    bytes: Vec<u8>,
+    /// Where each record ends in `bytes`; it begins where the one before it ends.
+    ends: Vec<OutputEnd>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OutputEnd {
+    topic: OutputTopic,
+    key: usize,
+    payload: usize,
+}
+
+impl Outputs {
+    /// Adds a record under a key, which decides its partition on Kafka; `write` appends the payload.
+    pub fn push(&mut self, topic: OutputTopic, key: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        self.bytes.extend_from_slice(key);
+        let key = self.bytes.len();
+        write(&mut self.bytes);
+        self.ends.push(OutputEnd { topic, key, payload: self.bytes.len() });
+    }
+
+    /// The records in order: topic, key, payload.
+    pub fn iter(&self) -> impl Iterator<Item = (OutputTopic, &[u8], &[u8])> {
+        let mut begin = 0;
+        self.ends.iter().map(move |end| {
+            let record = (end.topic, &self.bytes[begin..end.key], &self.bytes[end.key..end.payload]);
+            begin = end.payload;
+            record
+        })
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes of keys and payloads.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets them, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
+
+/// What one transaction makes durable, all or nothing, together with the input position.
 #[derive(Debug, Default)]
 pub struct Transaction {
     /// Records to append, in order.
-    pub outputs: Vec<(OutputTopic, Vec<u8>)>,
-    /// Changes of the state, in order; no key twice.
-    pub changes: Vec<Change>,
-    /// The offset after the last input record that is part of it.
-    pub next_offset: i64,
+    pub outputs: Outputs,
+    /// Changes of the state, in order.
+    pub changes: Changes,
+}
+
+impl Transaction {
+    /// Forgets what is in it, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.outputs.clear();
+        self.changes.clear();
+    }
 }
 
 /// A transport that does not work any more. What was not committed has not happened.
@@ -129,40 +237,43 @@ pub enum TransportError {
         /// What the store says.
         source: fjall::Error,
     },
+    /// A file of a log failed.
+    #[error("the data folder can't be {doing}: {source}{}", remedy(source))]
+    File {
+        /// `read`, `written`, `opened`.
+        doing: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A log is not written any more.
+    #[error("an earlier write failed, so nothing more is written: start again, nothing that was committed is lost")]
+    EarlierFailure,
+    /// Somebody else has the partition.
+    #[error("partition {0} has an award worker already: stop that one first")]
+    PartitionInUse(i32),
+    /// The folder is laid out in another way.
+    #[error("the data folder was made by another version of ayumi: replay its input files into a new one")]
+    OtherLayout,
     /// What is stored there is not what it should be.
     #[error("the data folder is damaged: {0}")]
     Damaged(String),
 }
 
-fn remedy(error: &fjall::Error) -> &'static str {
-    match error {
-        fjall::Error::Locked => "; another ayumi process uses it: stop that one, or give another folder with --data",
-        fjall::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
+fn remedy(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let io = causes.find_map(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    match (io, error.downcast_ref::<fjall::Error>()) {
+        (Some(std::io::ErrorKind::StorageFull), _) => {
             "; the disk is full: make room and start again, nothing that was committed is lost"
         }
-        fjall::Error::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied => "; check who owns the folder",
-        fjall::Error::Poisoned => {
+        (Some(std::io::ErrorKind::PermissionDenied), _) => "; check who owns the folder",
+        (_, Some(fjall::Error::Locked)) => {
+            "; another ayumi process uses it: stop that one, or give another folder with --data"
+        }
+        (_, Some(fjall::Error::Poisoned)) => {
             "; an earlier write failed, most likely because the disk is full, so nothing more is written: make room and start \
              again, nothing that was committed is lost"
         }
         _ => "",
     }
-}
-
-/// One partition, as its award worker sees it.
-pub trait Transport {
-    /// The partition.
-    fn partition(&self) -> i32;
-
-    /// The offset of the next record to process, as committed.
-    fn position(&self) -> Result<i64, TransportError>;
-
-    /// Hands over records from `offset` on, about `bytes_max` of them; none if there are no more.
-    fn poll(&self, offset: i64, bytes_max: usize, each: &mut dyn FnMut(InputRecord<'_>)) -> Result<(), TransportError>;
-
-    /// The committed state.
-    fn store(&self) -> &dyn Store;
-
-    /// Makes a transaction durable. After an error nothing may be assumed of it: start again from what is committed.
-    fn commit(&mut self, transaction: Transaction) -> Result<(), TransportError>;
 }

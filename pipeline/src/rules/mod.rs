@@ -11,6 +11,7 @@ pub mod weekly_total;
 
 use crate::calendar::CivilDate;
 use crate::ledger::Reason;
+use crate::month::Known;
 
 /// What a member is entitled to for one rule and period from the close of `as_of` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +23,9 @@ pub struct Entitlement {
 }
 
 /// Steps a day came to and since when that is known, where nothing counts as known before `earliest`.
-pub fn known_from(known: &[(CivilDate, u32)], earliest: CivilDate) -> impl Iterator<Item = (CivilDate, u32)> + '_ {
-    let before = known.iter().rposition(|&(arrived_on, _)| arrived_on <= earliest).unwrap_or(0);
-    known[before..].iter().map(move |&(arrived_on, steps)| (arrived_on.max(earliest), steps))
+pub fn known_from(known: &[Known], earliest: CivilDate) -> impl Iterator<Item = (CivilDate, u32)> + '_ {
+    let before = known.iter().rposition(|known| known.arrived_on <= earliest).unwrap_or(0);
+    known[before..].iter().map(move |known| (known.arrived_on.max(earliest), known.steps))
 }
 
 /// Adds an entitlement unless it is the one that holds already.

@@ -8,12 +8,13 @@
 use super::{Entitlement, push_change};
 use crate::calendar::CivilDate;
 use crate::ledger::Reason;
-use crate::member::{FrozenBaseline, known_as_of};
+use crate::month::{Known, known_as_of};
 use crate::programme::{ByAge, MeanOver, Monthly, Programme, RuleKind, Tier};
 use crate::quantity::Points;
+use crate::settled::FrozenBaseline;
 
 /// One day of a month that counts: what it came to, on the arrival dates on which that changed.
-pub type MonthDays<'k> = [&'k [(CivilDate, u32)]];
+pub type MonthDays<'k> = [&'k [Known]];
 
 /// One month of one member.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +51,7 @@ impl Award<'_> {
     /// The entitlement of the month under the rule at `index` of the programme.
     pub fn entitlements(&self, index: usize, out: &mut Vec<Entitlement>) {
         let start = self.due_on.max(self.frozen.on);
-        let later = self.days.iter().flat_map(|known| known.iter().map(|&(arrived_on, _)| arrived_on));
+        let later = self.days.iter().flat_map(|known| known.iter().map(|known| known.arrived_on));
         let mut dates: Vec<CivilDate> = later.filter(|&arrived_on| arrived_on > start).chain([start]).collect();
         dates.sort_unstable();
         dates.dedup();
@@ -67,8 +68,8 @@ impl Award<'_> {
     fn means(&self, as_of: CivilDate) -> impl Iterator<Item = Mean> {
         let mut days: Vec<(CivilDate, u32)> = Vec::with_capacity(self.days.len());
         for known in self.days {
-            if let (Some(&(first, _)), Some(steps)) = (known.first(), known_as_of(known, as_of)) {
-                days.push((first.max(self.due_on), steps));
+            if let (Some(first), Some(steps)) = (known.first(), known_as_of(known, as_of)) {
+                days.push((first.arrived_on.max(self.due_on), steps));
             }
         }
         days.sort_unstable_by_key(|&(first, _)| first);

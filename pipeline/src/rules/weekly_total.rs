@@ -4,15 +4,17 @@
 //! the current totals of the days that had first arrived by each. A sum only grows with more days, so the latest arrival
 //! date decides, except that a late first day may move a member into the other age class before the baseline is frozen.
 
+use smallvec::SmallVec;
+
 use super::{Entitlement, push_change};
 use crate::calendar::CivilDate;
 use crate::ledger::Reason;
-use crate::member::known_as_of;
+use crate::month::{Known, known_as_of};
 use crate::programme::ByAge;
 use crate::quantity::Points;
 
 /// A week's days that count, each as (what it came to, on the arrival dates on which that changed).
-pub type WeekDays<'k> = [&'k [(CivilDate, u32)]];
+pub type WeekDays<'k> = [&'k [Known]];
 
 /// The age classes that held, ascending: (from the close of this date on, older class).
 pub type Classes = [(CivilDate, bool)];
@@ -26,16 +28,19 @@ pub fn entitlements(
     earliest: CivilDate,
     out: &mut Vec<Entitlement>,
 ) {
-    let most: u64 = days.iter().filter_map(|known| known.iter().map(|&(_, steps)| u64::from(steps)).max()).sum();
+    let most: u64 = days.iter().filter_map(|known| known.iter().map(|known| u64::from(known.steps)).max()).sum();
     if most < u64::from(steps_min.younger.min(steps_min.older)) {
         return;
     }
-    let arrivals = days.iter().flat_map(|known| known.iter().map(|&(arrived_on, _)| arrived_on.max(earliest)));
-    let mut dates: Vec<CivilDate> = arrivals.chain(classes.iter().map(|&(from, _)| from.max(earliest))).collect();
+    let arrivals = days.iter().flat_map(|known| known.iter().map(|known| known.arrived_on.max(earliest)));
+    let classes_from = classes.iter().map(|&(from, _)| from.max(earliest));
+    let mut dates: SmallVec<[CivilDate; 16]> = arrivals.chain(classes_from).collect();
     dates.sort_unstable();
     dates.dedup();
-    for &as_of in &dates {
-        let best = dates.iter().filter(|&&arrived_by| arrived_by <= as_of).filter_map(|&arrived_by| {
+    for (index, &as_of) in dates.iter().enumerate() {
+        // With one class the latest arrival date decides.
+        let first = if classes.len() == 1 { index } else { 0 };
+        let best = dates[first..=index].iter().filter_map(|&arrived_by| {
             let &(_, is_older) = classes.iter().rev().find(|&&(from, _)| from <= arrived_by)?;
             let sum: u64 = sum_of_arrived(days, arrived_by, as_of);
             Some((sum >= u64::from(steps_min.of(is_older)), sum, is_older))
@@ -57,6 +62,6 @@ pub fn entitlements(
 
 /// Current totals, as of `as_of`, of the days that had first arrived by `arrived_by`.
 fn sum_of_arrived(days: &WeekDays<'_>, arrived_by: CivilDate, as_of: CivilDate) -> u64 {
-    let arrived = days.iter().filter(|known| known.first().is_some_and(|&(first, _)| first <= arrived_by));
+    let arrived = days.iter().filter(|known| known.first().is_some_and(|first| first.arrived_on <= arrived_by));
     arrived.filter_map(|known| known_as_of(known, as_of)).map(u64::from).sum()
 }

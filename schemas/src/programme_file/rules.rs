@@ -53,6 +53,7 @@ fn rule(table: &mut Table<'_, '_>, kinds: &mut Vec<At<&'static str>>) -> Option<
     let id = id?;
     let rule = Rule {
         id: Arc::from(id.value),
+        number: 0,
         posting_delay_days: posting_delay_days?.value,
         login_required: login_required.ok()?.is_some_and(|flag| flag.value),
         kind: kind?,

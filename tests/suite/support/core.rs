@@ -7,7 +7,7 @@ use pipeline::calendar::CivilDate;
 use pipeline::engine::{Disposition, Effects, Engine, Input, SampleCounts};
 use pipeline::ledger::{Account, Entry, NoticeKind};
 use pipeline::rejection::Rejection;
-use pipeline::state::{Change, Fault, Store, Visit};
+use pipeline::state::{Changes, Fault, PROGRAMME_PREFIX, Store, Visit};
 use schemas::{Record, Scratch};
 
 /// State values in memory.
@@ -128,6 +128,21 @@ impl Core {
             first = due.plus_days(1);
         }
         self.commit();
+    }
+
+    /// The state as it is stored, but for the programmes.
+    pub fn state(&mut self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.commit();
+        let values = self.store.0.iter().filter(|(key, _)| !key.starts_with(PROGRAMME_PREFIX));
+        values.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// A partition with the built-in programmes that goes on from such a state.
+    pub fn from_state(state: BTreeMap<Vec<u8>, Vec<u8>>) -> Core {
+        let mut core = Core::new();
+        core.store.0.extend(state);
+        core.restart();
+        core
     }
 
     /// Forgets everything that was not committed, as a crash does, and starts again from the state.
@@ -270,14 +285,14 @@ impl Core {
     }
 
     fn commit(&mut self) {
-        let mut changes: Vec<Change> = Vec::new();
+        let mut changes = Changes::default();
         self.engine.stage(&mut changes);
-        let keys: BTreeSet<&Vec<u8>> = changes.iter().map(|change| &change.key).collect();
+        let keys: BTreeSet<&[u8]> = changes.iter().map(|(key, _)| key).collect();
         assert_eq!(keys.len(), changes.len(), "a key twice in one transaction");
-        for change in changes {
-            match change.value {
-                Some(value) => self.store.0.insert(change.key, value),
-                None => self.store.0.remove(&change.key),
+        for (key, value) in changes.iter() {
+            match value {
+                Some(value) => self.store.0.insert(key.to_vec(), value.to_vec()),
+                None => self.store.0.remove(key),
             };
         }
         self.engine.trim(self.cache_bytes_max);

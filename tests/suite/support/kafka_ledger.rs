@@ -46,7 +46,11 @@ pub fn make_topics(brokers: &str, name: &str, partitions: i32, replicas: i32, le
         })
         .collect();
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
-    let made = futures_executor::block_on(admin.create_topics(&topics, &options)).unwrap();
+    let made = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(admin.create_topics(&topics, &options))
+        .unwrap();
     made.into_iter().for_each(|result| _ = result.unwrap());
     // The controller has them; brokers that are busy hear of it a little later.
     let is_known = |name: &String| {

@@ -1,8 +1,17 @@
 //! What the suite shares: the core in memory, the command as a process, and where the real data are.
 
+pub mod broker;
 pub mod command;
 pub mod core;
+pub mod counting;
 pub mod history;
+pub mod http_stub;
+pub mod kafka_jars;
+pub mod kafka_ledger;
+pub mod kafka_security;
+pub mod kafka_worker_process;
+pub mod maven;
+pub mod registry;
 
 use std::path::PathBuf;
 

@@ -70,6 +70,7 @@ impl RejectionRows {
 /// Rows of `accounting`.
 #[derive(Debug, Default)]
 pub struct AccountingRows {
+    topic: StringBuilder,
     partition: Int32Builder,
     counts: [Int64Builder; 13],
 }
@@ -77,6 +78,7 @@ pub struct AccountingRows {
 impl AccountingRows {
     /// Appends one transaction; returns about how many bytes it takes.
     pub fn append(&mut self, row: &AccountingRecord) -> usize {
+        self.topic.append_value(&row.topic);
         self.partition.append_value(row.partition);
         let counts = [
             row.first_offset,
@@ -94,12 +96,12 @@ impl AccountingRows {
             row.samples_parked,
         ];
         self.counts.iter_mut().zip(counts).for_each(|(column, count)| column.append_value(count));
-        4 + 8 * counts.len()
+        row.topic.len() + 4 + 8 * counts.len()
     }
 
     pub(super) fn finish(&mut self) -> Columns {
-        let partition: ArrayRef = Arc::new(self.partition.finish());
+        let place: [ArrayRef; 2] = [Arc::new(self.topic.finish()), Arc::new(self.partition.finish())];
         let counts = self.counts.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef);
-        Ok(std::iter::once(partition).chain(counts).collect())
+        Ok(place.into_iter().chain(counts).collect())
     }
 }

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use pipeline::calendar::CivilDate;
 
-use crate::award::{AwardError, AwardSettings, AwardWorker};
+use crate::award::{AwardError, AwardSettings};
 use crate::transport::TransportError;
 use crate::transport::local::Local;
+use worker::AwardWorker;
+
+mod worker;
 
 /// The running workers of a data folder.
 pub struct Workers {
@@ -100,7 +103,7 @@ impl Workers {
         }
         // Of several failures the one that is not a consequence of another says most.
         let errors = self.states.iter().filter_map(|state| lock(state).error.take());
-        match errors.min_by_key(|error| error.to_string().contains("Poisoned")) {
+        match errors.min_by_key(|error| matches!(error, AwardError::Transport(TransportError::EarlierFailure))) {
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -117,12 +120,7 @@ impl Drop for Workers {
     }
 }
 
-fn run(
-    mut worker: AwardWorker<crate::transport::local::LocalPartition>,
-    local: &Local,
-    stop: &AtomicBool,
-    state: &Mutex<State>,
-) -> Result<(), AwardError> {
+fn run(mut worker: AwardWorker, local: &Local, stop: &AtomicBool, state: &Mutex<State>) -> Result<(), AwardError> {
     while !stop.load(Ordering::Acquire) {
         let seen = local.news();
         if worker.step()? {
@@ -131,7 +129,7 @@ fn run(
         let idle_at = worker.offset();
         let is_changed = {
             let mut state = lock(state);
-            state.last_due = worker.engine().last_due();
+            state.last_due = worker.award().engine().last_due();
             state.idle_at.replace(idle_at) != Some(idle_at)
         };
         if is_changed {
