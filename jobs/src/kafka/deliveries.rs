@@ -3,27 +3,91 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::OAuthToken;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientContext, Statistics};
 
 use super::client::Connection;
 use super::transaction::TransactionError;
 
-/// Deliveries come in, or fail, within `message.timeout.ms`.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Freeing a report that has been handed out takes less than this.
+const FREE_WAIT_MAX: Duration = Duration::from_millis(20);
 
 /// The opaque value of a record whose offset nobody asks for.
 pub(super) const UNTAGGED: usize = 0;
 
-/// The opaque value of a record of which [`Deliveries::take_ends`] is to tell.
+/// The opaque value of a record of which [`CountedProducer::await_deliveries`] tells.
 pub(super) fn tag(partition: i32) -> usize {
     usize::try_from(partition).map_or(UNTAGGED, |partition| partition + 1)
+}
+
+/// What librdkafka may hold that is not delivered yet.
+const QUEUE_KIB_MAX: u32 = 64 * 1024;
+const QUEUE_RECORDS_MAX: u32 = 500_000;
+
+/// A producer of which one can await that all is delivered, or learn what was not.
+pub(super) struct CountedProducer {
+    producer: ThreadedProducer<Deliveries>,
+    /// Records sent.
+    sent: usize,
+    delivery_timeout: Duration,
+}
+
+impl CountedProducer {
+    /// `delivery_timeout` is longer than the configuration's `message.timeout.ms`.
+    pub(super) fn open(
+        mut config: ClientConfig,
+        connection: Connection,
+        delivery_timeout: Duration,
+    ) -> Result<Self, TransactionError> {
+        config.set("queue.buffering.max.kbytes", QUEUE_KIB_MAX.to_string());
+        config.set("queue.buffering.max.messages", QUEUE_RECORDS_MAX.to_string());
+        let producer = config.create_with_context(Deliveries::new(connection));
+        let producer = producer.map_err(|source| TransactionError { doing: "making a producer", source })?;
+        Ok(CountedProducer { producer, sent: 0, delivery_timeout })
+    }
+
+    /// The producer itself, for transactions.
+    pub(super) fn inner(&self) -> &ThreadedProducer<Deliveries> {
+        &self.producer
+    }
+
+    /// Sends a record; waits while the queue is full.
+    pub(super) fn send(&mut self, mut record: BaseRecord<'_, [u8], [u8], usize>) -> Result<(), TransactionError> {
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => {
+                    self.sent += 1;
+                    return Ok(());
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => {
+                    record = returned;
+                    let under_way = usize::try_from(self.producer.in_flight_count()).unwrap_or(0);
+                    let half = self.sent.saturating_sub(under_way / 2);
+                    self.producer.client().context().wait_for(half, self.delivery_timeout)?;
+                }
+                Err((source, _)) => return Err(TransactionError { doing: "sending a record", source }),
+            }
+        }
+    }
+
+    /// Waits until all that was sent is delivered, and gives the offsets after the tagged records.
+    pub(super) fn await_deliveries(&self) -> Result<Vec<(i32, i64)>, TransactionError> {
+        let deliveries = self.producer.client().context();
+        deliveries.wait_for(self.sent, self.delivery_timeout)?;
+        // The last report is out but not freed yet, and until then librdkafka counts its records as under way: a flush, which
+        // a commit begins with, would sleep for 100 ms. The polling thread frees it in the next microseconds.
+        let until = Instant::now() + FREE_WAIT_MAX;
+        while self.producer.in_flight_count() > 0 && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        Ok(std::mem::take(&mut deliveries.lock().ends))
+    }
 }
 
 /// A producer's context, which counts what has been delivered.
@@ -45,7 +109,7 @@ struct State {
 }
 
 impl Deliveries {
-    pub(super) fn new(connection: Connection) -> Self {
+    fn new(connection: Connection) -> Self {
         Deliveries {
             connection,
             delivered: AtomicUsize::new(0),
@@ -59,17 +123,12 @@ impl Deliveries {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The offsets after the tagged records that were delivered since the last call.
-    pub(super) fn take_ends(&self) -> Vec<(i32, i64)> {
-        std::mem::take(&mut self.lock().ends)
-    }
-
     /// Waits until so many have been delivered since the beginning.
-    pub(super) fn wait_for(&self, count: usize) -> Result<(), TransactionError> {
+    fn wait_for(&self, count: usize, timeout: Duration) -> Result<(), TransactionError> {
         let state = self.lock();
         self.awaited.store(count, Ordering::SeqCst);
         let is_waiting = |_: &mut State| self.delivered.load(Ordering::SeqCst) < count;
-        let waited = self.is_delivered.wait_timeout_while(state, DELIVERY_TIMEOUT, is_waiting);
+        let waited = self.is_delivered.wait_timeout_while(state, timeout, is_waiting);
         let (mut state, result) = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some(failure) = state.failure.take() {
             return Err(TransactionError { doing: "writing a record", source: failure });

@@ -19,6 +19,7 @@ pub mod feed;
 mod head_start;
 mod headers;
 pub mod lake;
+mod leave;
 pub mod owned;
 pub mod partition;
 pub mod registry;
@@ -28,5 +29,6 @@ mod topic_specs;
 pub mod topics;
 pub mod transaction;
 pub mod worker;
+mod worker_settings;
 
 pub mod bare_loop;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
 use thiserror::Error;
@@ -22,7 +22,7 @@ use crate::transport::Transaction;
 
 use super::changelog::MARKER_KEY;
 use super::client::Connection;
-use super::deliveries::{Deliveries, UNTAGGED, tag};
+use super::deliveries::{CountedProducer, UNTAGGED, tag};
 use super::topic_names::TopicNames;
 
 /// Why a transaction did not come about, as far as is known.
@@ -64,21 +64,18 @@ impl TransactionError {
 
 /// A single call is given up after so long; it is repeated if that is allowed.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Deliveries come in, or fail, within `message.timeout.ms`, which is 8 s.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The records of a transaction are sent in one go: waiting for more would only hold up its commit.
 const LINGER_MILLIS: &str = "1";
 /// The coordinator puts a transaction off while it still writes the markers of the one before, which takes milliseconds; by
 /// default librdkafka would come back after 100 ms. The pauses grow if it takes longer.
 const RETRY_BACKOFF_MILLIS: &str = "5";
-/// What librdkafka may hold that is not delivered yet.
-const QUEUE_KIB_MAX: u32 = 64 * 1024;
-const QUEUE_RECORDS_MAX: u32 = 500_000;
 
 /// A producer that writes in transactions. After any error it is of no more use.
 pub(super) struct TransactionalProducer {
-    producer: ThreadedProducer<Deliveries>,
+    producer: CountedProducer,
     is_given_up: Arc<AtomicBool>,
-    /// Records sent by this producer.
-    sent: usize,
 }
 
 impl TransactionalProducer {
@@ -90,22 +87,19 @@ impl TransactionalProducer {
         is_given_up: Arc<AtomicBool>,
     ) -> Result<Self, TransactionError> {
         let mut config = config.clone();
-        config.set("queue.buffering.max.kbytes", QUEUE_KIB_MAX.to_string());
-        config.set("queue.buffering.max.messages", QUEUE_RECORDS_MAX.to_string());
         config.set("linger.ms", LINGER_MILLIS);
         config.set("retry.backoff.ms", RETRY_BACKOFF_MILLIS);
-        let producer: ThreadedProducer<Deliveries> =
-            config.create_with_context(Deliveries::new(connection)).map_err(error("making a producer"))?;
-        let producer = TransactionalProducer { producer, is_given_up, sent: 0 };
+        let producer = CountedProducer::open(config, connection, DELIVERY_TIMEOUT)?;
+        let producer = TransactionalProducer { producer, is_given_up };
         producer
-            .repeat(|| producer.producer.init_transactions(CALL_TIMEOUT))
+            .repeat(|| producer.producer.inner().init_transactions(CALL_TIMEOUT))
             .map_err(error("initialising transactions"))?;
         Ok(producer)
     }
 
     /// Begins a transaction.
     pub fn begin(&self) -> Result<(), TransactionError> {
-        self.producer.begin_transaction().map_err(error("beginning a transaction"))
+        self.producer.inner().begin_transaction().map_err(error("beginning a transaction"))
     }
 
     /// Sends a marker into a partition's changelog.
@@ -138,21 +132,8 @@ impl TransactionalProducer {
     }
 
     /// Sends a record.
-    pub fn send(&mut self, mut record: BaseRecord<'_, [u8], [u8], usize>) -> Result<(), TransactionError> {
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => {
-                    self.sent += 1;
-                    return Ok(());
-                }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => {
-                    record = returned;
-                    let under_way = usize::try_from(self.producer.in_flight_count()).unwrap_or(0);
-                    self.producer.client().context().wait_for(self.sent - under_way / 2)?;
-                }
-                Err((source, _)) => return Err(error("sending a record")(source)),
-            }
-        }
+    pub fn send(&mut self, record: BaseRecord<'_, [u8], [u8], usize>) -> Result<(), TransactionError> {
+        self.producer.send(record)
     }
 
     /// Sends the positions of a consumer group's topics, as its member.
@@ -166,16 +147,16 @@ impl TransactionalProducer {
         for (topic, partition, position) in positions {
             offsets.add_partition_offset(topic, partition, Offset::Offset(position)).map_err(&failed)?;
         }
-        self.repeat(|| self.producer.send_offsets_to_transaction(&offsets, group, Timeout::Never)).map_err(&failed)
+        self.repeat(|| self.producer.inner().send_offsets_to_transaction(&offsets, group, Timeout::Never))
+            .map_err(&failed)
     }
 
     /// Commits, and gives the offsets after the tagged records.
     pub fn commit(&self) -> Result<Vec<(i32, i64)>, TransactionError> {
-        let deliveries = self.producer.client().context();
-        deliveries.wait_for(self.sent)?;
+        let ends = self.producer.await_deliveries()?;
         // "Never", as librdkafka asks for: its own state could not be told after a time-out.
-        self.repeat(|| self.producer.commit_transaction(Timeout::Never)).map_err(error("committing"))?;
-        Ok(deliveries.take_ends())
+        self.repeat(|| self.producer.inner().commit_transaction(Timeout::Never)).map_err(error("committing"))?;
+        Ok(ends)
     }
 
     /// Repeats a call while that is what its error asks for.

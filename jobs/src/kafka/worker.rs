@@ -11,12 +11,11 @@
 //! One thread reads and decides, a second one writes transactions. While one is under way the next is being filled, on top
 //! of what the first will have made durable; it is handed over only after the first has come about.
 
-use std::path::PathBuf;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use fjall::Database;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -28,76 +27,11 @@ use super::committer::{Batch, Committer};
 use super::config::KafkaConfig;
 use super::error::{self, WorkerError};
 use super::head_start::HeadStart;
-use super::owned::{Owned, TransactionBounds};
+use super::owned::Owned;
 use super::partition::Processor;
 use super::topic_names::TopicNames;
 use super::transaction::TransactionError;
-
-/// What makes a worker.
-#[derive(Clone)]
-pub struct WorkerSettings<S> {
-    /// The cluster.
-    pub kafka: KafkaConfig,
-    /// This worker's name, the same after a restart and no other worker's: it gets its partitions back by it.
-    pub instance_id: String,
-    /// A folder of its own for the freshness of its state.
-    pub folder: PathBuf,
-    /// Where its state lies; no other worker's.
-    pub database: Database,
-    /// What bounds a transaction.
-    pub bounds: TransactionBounds,
-    /// State of all partitions in memory that is not on disk yet, in bytes.
-    pub overlay_bytes_max: usize,
-    /// State is written to disk at least so often, where it changes.
-    pub flush_interval: Duration,
-    /// For the processing.
-    pub processing: S,
-    /// Told what happens; must not take long.
-    pub observer: Arc<dyn Fn(&WorkerEvent<'_>) + Send + Sync>,
-}
-
-/// What happens to a worker.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum WorkerEvent<'a> {
-    /// A partition's state has been restored.
-    Restored {
-        /// The partition.
-        partition: i32,
-        /// Records read from the changelog.
-        records: u64,
-    },
-    /// These partitions are this worker's, and it begins to read them.
-    Assigned {
-        /// The partitions.
-        partitions: &'a [i32],
-        /// From the coordinator's word to the first read, restoring included.
-        took: Duration,
-    },
-    /// The partitions have been given back, or were lost.
-    Revoked {
-        /// The partitions.
-        partitions: &'a [i32],
-        /// The coordinator had already given them to others.
-        is_lost: bool,
-    },
-    /// A transaction has been committed.
-    Committed {
-        /// Input records.
-        records: u64,
-        /// From handing it over to the coordinator's word.
-        took: Duration,
-    },
-    /// A transaction has failed, or its outcome is unknown: the worker takes a new producer and restores the state.
-    Restarted {
-        /// Why.
-        reason: &'a str,
-    },
-    /// Something that passes by itself.
-    Noted {
-        /// What it is.
-        what: &'a str,
-    },
-}
+pub use super::worker_settings::{WorkerEvent, WorkerSettings};
 
 /// Why a step was not carried out.
 pub(super) enum Trouble {
@@ -119,13 +53,12 @@ impl<E: Into<WorkerError>> From<E> for Trouble {
 const IDLE_WAIT: Duration = Duration::from_millis(250);
 /// How long brokers may take to tell each other of new topics.
 const TOPICS_WAIT_MAX: Duration = Duration::from_secs(5);
+/// A worker that is replaced so soon after it has lost a broker may have been replaced by itself.
+const AWAY_LATELY_MAX: Duration = Duration::from_secs(30);
 /// A worker that is replaced twice within so long has a double, and leaves the place to it.
 const REPLACED_AGAIN_MAX: Duration = Duration::from_secs(60);
 /// A transaction of which nothing is heard for so long is given up. Below `max.poll.interval.ms`.
 const COMMIT_WAIT_MAX: Duration = Duration::from_secs(60);
-/// The same when stopping, which takes 10 s at most in all.
-const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
-const LEAVE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Pauses between attempts to go on after a failure: doubled each time, up to the longest.
 const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -147,6 +80,10 @@ pub(super) struct Worker<P: Processor> {
     pub head_start: Option<HeadStart>,
     /// Partitions to take over.
     pub pending: Option<Pending>,
+    /// When a broker could not be reached last.
+    away_at: Cell<Option<Instant>>,
+    /// Errors that the consumer told of while something long was under way.
+    unjudged: RefCell<Vec<KafkaError>>,
     /// Failures since the last commit.
     failures: u32,
 }
@@ -172,12 +109,17 @@ pub fn run<P: Processor>(settings: WorkerSettings<P::Settings>, stop: Arc<Atomic
         if result.is_err() {
             worker.forget(); // A record may be half decided: closing must not commit it.
         }
+        let is_broker_to_blame = worker.away_at.get().is_some_and(|at| at.elapsed() < AWAY_LATELY_MAX);
         worker.close();
         match result {
             Err(WorkerError::Client(ClientError::Stopped)) => return Ok(()),
-            // A member whose answer from the coordinator was lost, with its broker, is replaced by itself.
-            Err(error @ WorkerError::Replaced(_)) if replaced_at.is_none_or(|at| at.elapsed() > REPLACED_AGAIN_MAX) => {
-                replaced_at = Some(Instant::now());
+            // A member whose request or answer was lost, with its broker, is replaced by itself.
+            Err(error @ WorkerError::Replaced(_))
+                if is_broker_to_blame || replaced_at.is_none_or(|at| at.elapsed() > REPLACED_AGAIN_MAX) =>
+            {
+                if !is_broker_to_blame {
+                    replaced_at = Some(Instant::now());
+                }
                 (settings.observer)(&WorkerEvent::Noted { what: &error.to_string() });
             }
             result => return result,
@@ -214,6 +156,8 @@ impl<P: Processor> Worker<P> {
             under_way: None,
             head_start: None,
             pending: None,
+            away_at: Cell::default(),
+            unjudged: RefCell::default(),
             failures: 0,
         })
     }
@@ -258,6 +202,9 @@ impl<P: Processor> Worker<P> {
 
     /// Does the next thing.
     fn step(&mut self) -> Result<(), Trouble> {
+        for error in self.unjudged.take() {
+            self.judge(error)?;
+        }
         if let Some(news) = self.consumer.context().news() {
             return self.follow(news);
         }
@@ -358,7 +305,7 @@ impl<P: Processor> Worker<P> {
     }
 
     /// Drops the partitions with all that is not committed, and the producer with the transaction that it may have open.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.owned.forget();
         self.committer = None;
         self.under_way = None;
@@ -375,17 +322,28 @@ impl<P: Processor> Worker<P> {
         self.failures += 1;
         let until = Instant::now() + wait;
         while self.go_on() && Instant::now() < until {
-            // What comes meanwhile is read again: nothing is owned.
-            let _ = self.consumer.poll(wait.min(IDLE_WAIT));
+            self.serve_group(wait.min(IDLE_WAIT));
         }
     }
 
     /// Whether to go on with something long: serves the group, so that the worker keeps its place in it.
     pub(super) fn go_on(&self) -> bool {
         if !self.owned.is_open() && self.under_way.is_none() && self.owned.numbers().is_empty() {
-            let _ = self.consumer.poll(Duration::ZERO);
+            self.serve_group(Duration::ZERO);
         }
-        !self.is_stopping() && !self.consumer.context().has_news()
+        let is_calm = self.unjudged.borrow().is_empty() && !self.consumer.context().has_news();
+        is_calm && !self.is_stopping()
+    }
+
+    /// Polls while no partition is owned: records that come are read again, errors are judged by the next step.
+    fn serve_group(&self, wait: Duration) {
+        if let Some(Err(error)) = self.consumer.poll(wait) {
+            if error::is_passing(&error) {
+                self.away_at.set(Some(Instant::now()));
+            } else {
+                self.unjudged.borrow_mut().push(error);
+            }
+        }
     }
 
     /// Does what the coordinator says.
@@ -423,7 +381,8 @@ impl<P: Processor> Worker<P> {
     }
 
     /// Commits everything that was decided, and writes the state to disk.
-    fn settle(&mut self, wait_max: Duration) -> Result<(), Trouble> {
+    pub(super) fn settle(&mut self, wait_max: Duration) -> Result<(), Trouble> {
+        self.await_commit(wait_max)?;
         self.commit()?;
         self.await_commit(wait_max)?;
         self.owned.flush()?;
@@ -441,6 +400,10 @@ impl<P: Processor> Worker<P> {
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
                 return Err(WorkerError::InputLost(error.to_string()).into());
             }
+            Some(Code::BrokerTransportFailure | Code::AllBrokersDown) => {
+                self.away_at.set(Some(Instant::now()));
+                return Ok(()); // The connection has told of it.
+            }
             _ if error::is_passing(&error) => {}
             _ => {
                 if let Some(remedy) = error::remedy(&error) {
@@ -453,38 +416,6 @@ impl<P: Processor> Worker<P> {
         }
         self.observe(&WorkerEvent::Noted { what: &error.to_string() });
         Ok(())
-    }
-
-    /// Commits, leaves the group so that others take over at once, and closes, all within 10 s.
-    fn close(mut self) {
-        let partitions = self.owned.numbers();
-        if self.settle(STOP_WAIT_MAX).is_err() {
-            self.forget(); // As after a crash: the next worker goes on from what is committed.
-        }
-        // A member with an instance id does not leave by closing, only by giving up its subscription.
-        self.consumer.unsubscribe();
-        let until = Instant::now() + LEAVE_WAIT_MAX;
-        let mut is_given_back = partitions.is_empty();
-        while !is_given_back && Instant::now() < until {
-            let _ = self.consumer.poll(IDLE_WAIT);
-            while let Some(news) = self.consumer.context().news() {
-                is_given_back |= matches!(news, GroupNews::Revoked);
-                let _ = self.consumer.unassign(); // Closing does it again.
-            }
-        }
-        self.owned.forget();
-        self.observe(&WorkerEvent::Revoked { partitions: &partitions, is_lost: false });
-        self.consumer.context().close();
-        // Closing a client has been seen to hang: it must not keep the process.
-        let (closed, is_closed) = std::sync::mpsc::channel::<()>();
-        let Worker { consumer, committer, changelog, .. } = self;
-        let closing = std::thread::Builder::new().name("award-close".to_owned()).spawn(move || {
-            drop((committer, changelog, consumer));
-            drop(closed);
-        });
-        if closing.is_ok() {
-            let _ = is_closed.recv_timeout(LEAVE_WAIT_MAX);
-        }
     }
 }
 
